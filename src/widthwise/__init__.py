@@ -1,0 +1,25 @@
+"""Train a network once with Structural Dropout, get a usable network at every width, take home the one that fits.
+
+The face of the package; everything else is reached through its room, such as `widthwise.graph.rule`.
+"""
+
+from widthwise._shared import VERSION as __version__
+from widthwise._shared import GroupError, MissingExtraError, WidthError, WidthwiseError
+from widthwise.curves import Curve, Point, Score, curve
+from widthwise.elastic import Elastic, Law, StructuralDropout, export
+
+__all__ = [
+    "Curve",
+    "Elastic",
+    "GroupError",
+    "Law",
+    "MissingExtraError",
+    "Point",
+    "Score",
+    "StructuralDropout",
+    "WidthError",
+    "WidthwiseError",
+    "__version__",
+    "curve",
+    "export",
+]

@@ -1,0 +1,27 @@
+import inspect
+
+import pytest
+
+import widthwise._shared.errors as errors
+from widthwise._shared import MissingExtraError, WidthwiseError
+
+FAMILY = [getattr(errors, name) for name in errors.__all__]
+
+
+@pytest.mark.parametrize("error", FAMILY)
+def test_one_except_catches_every_error(error: type[WidthwiseError]) -> None:
+    with pytest.raises(WidthwiseError) as caught:
+        raise error("expected a, got b; do c")
+    assert isinstance(caught.value, ValueError)
+    assert str(caught.value) == "expected a, got b; do c"
+
+
+def test_a_missing_extra_is_an_import_error_too() -> None:
+    with pytest.raises(ImportError, match="needs x"):
+        raise MissingExtraError("needs x")
+
+
+def test_every_error_is_public_and_final() -> None:
+    classes = [item for _, item in inspect.getmembers(errors, inspect.isclass) if item.__module__ == errors.__name__]
+    assert {item.__name__ for item in classes} == set(errors.__all__)
+    assert [item for item in classes if item.__subclasses__() and item is not WidthwiseError] == []
