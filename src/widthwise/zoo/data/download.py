@@ -1,0 +1,70 @@
+"""The files of a picture data set from their public address, kept in the user's cache folder."""
+
+import logging
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from widthwise._shared import DataError, MissingExtraError, require, track
+from widthwise.zoo.data.image_set import ImageSet
+from widthwise.zoo.data.local_files import remedy
+
+__all__ = ["download_files"]
+
+
+def download_files(image_set: ImageSet, cache: Path | None = None) -> Path:
+    """Return the folder that holds the four files, after downloading those that are not there or are damaged.
+
+    Each file is written under a temporary name and takes its own only when its sha256 is right.
+
+    Args:
+        image_set: What to download.
+        cache: Where to keep it; the user's cache folder unless given.
+
+    Raises:
+        DataError: A file cannot be downloaded or stored, what came has another sha256, or pooch is not installed.
+    """
+    try:
+        pooch = require("pooch", "data")
+    except MissingExtraError as error:
+        raise _failure(
+            image_set, next(iter(image_set.sha256)), "found no data folder and no pooch to download it"
+        ) from error
+    folder = (Path(pooch.os_cache("widthwise")) if cache is None else cache) / image_set.folder
+    registry = {file: f"sha256:{sha256}" for file, sha256 in image_set.sha256.items()}
+    fetcher = pooch.create(path=folder, base_url=image_set.address, registry=registry)
+    with _quiet(pooch.get_logger()):
+        for file in track(registry, f"downloading {image_set.name}"):
+            _download_file(fetcher.fetch, image_set, file)
+    return folder
+
+
+def _download_file(fetch: Callable[[str], object], image_set: ImageSet, file: str) -> None:
+    try:
+        fetch(file)
+    except PermissionError as error:
+        raise _failure(image_set, file, f"cannot write to the cache folder ({error.strerror or error})") from error
+    except OSError as error:  # Every error of requests is one, "no network" and "no such page" included.
+        got = f"the download from {image_set.address} failed ({type(error).__name__})"
+        raise _failure(image_set, file, got) from error
+    except ValueError as error:  # What pooch raises for another checksum.
+        raise _failure(image_set, file, f"{image_set.address} sent a file with another sha256") from error
+
+
+def _failure(image_set: ImageSet, file: str, got: str) -> DataError:
+    return DataError(f"expected {file} with sha256 {image_set.sha256[file]}, {got}; {remedy(image_set)}")
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Generator[None]:
+    # The bar already says what is going on; log lines would break it. A filter, because this logger stands outside the
+    # hierarchy, and such a one forgets to look again when its level changes.
+    logger.addFilter(_is_warning)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_warning)
+
+
+def _is_warning(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING

@@ -1,0 +1,68 @@
+"""The models that a recipe can name."""
+
+import inspect
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import torch
+from torch import nn
+
+from widthwise._shared import RecipeError
+from widthwise.zoo.models.mlp import MLP
+from widthwise.zoo.models.resnet import ResidualConvNet
+
+__all__ = ["build_model", "list_models"]
+
+_MODELS: Mapping[str, type[nn.Module]] = MappingProxyType({"mlp": MLP, "resnet": ResidualConvNet})
+
+
+def list_models() -> tuple[str, ...]:
+    """Return the names that `build_model` knows."""
+    return tuple(_MODELS)
+
+
+def build_model(name: str, *, generator: torch.Generator | None = None, **settings: object) -> nn.Module:
+    """Return a new model of the zoo, with the settings as the arguments of its class.
+
+    Args:
+        name: One of `list_models()`.
+        generator: Where the first parameters come from; the global random state is then left as it was. Without it
+            they come from the global state, as those of every module of PyTorch do.
+        settings: Arguments of the model's class, as a recipe gives them: `sizes=[784, 256, 256, 10]`.
+
+    Raises:
+        RecipeError: An unknown name, an unknown or missing setting, or a value out of range.
+
+    Example:
+        >>> build_model("mlp", sizes=[784, 256, 10])
+        MLP(
+          (flatten): Flatten(start_dim=1, end_dim=-1)
+          (fc1): Linear(in_features=784, out_features=256, bias=True)
+          (activation1): ReLU()
+          (head): Linear(in_features=256, out_features=10, bias=True)
+        )
+    """
+    if name not in _MODELS:
+        raise RecipeError(f"model must be one of {', '.join(_MODELS)}, got {name!r}; use one of these names")
+    model = _MODELS[name]
+    _check_settings(name, model, settings)
+    if generator is None:
+        return model(**settings)
+    seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
+    # Modules initialise themselves from the global state only, so it is lent out for a moment.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return model(**settings)
+
+
+def _check_settings(name: str, model: type[nn.Module], settings: Mapping[str, object]) -> None:
+    parameters = inspect.signature(model).parameters
+    known = ", ".join(parameters)
+    unknown = [setting for setting in settings if setting not in parameters]
+    if unknown:
+        raise RecipeError(f"settings of model {name} are {known}, got the unknown {', '.join(unknown)}; leave it out")
+    required = [key for key, parameter in parameters.items() if parameter.default is inspect.Parameter.empty]
+    missing = [key for key in required if key not in settings]
+    if missing:
+        got = f"only {', '.join(settings)}" if settings else "none"
+        raise RecipeError(f"model {name} needs the setting {', '.join(missing)}, got {got}; its settings are {known}")

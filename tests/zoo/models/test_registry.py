@@ -1,0 +1,67 @@
+import pytest
+import torch
+
+from widthwise._shared import RecipeError
+from widthwise.zoo import MLP, ResidualConvNet, build_model, list_models
+
+SETTINGS = {"mlp": {"sizes": [4, 3, 2], "batch_norm": True}, "resnet": {"widths": [2], "in_channels": 1}}
+
+
+def test_every_listed_model_is_built() -> None:
+    built = {name: type(build_model(name, **SETTINGS[name])) for name in list_models()}
+    assert built == {"mlp": MLP, "resnet": ResidualConvNet}
+
+
+def test_settings_reach_the_model() -> None:
+    net = build_model("mlp", sizes=[4, 3, 2], activation="leaky_relu")
+    assert [tuple(parameter.shape) for parameter in net.parameters()] == [(3, 4), (3,), (2, 3), (2,)]
+    assert isinstance(net.get_submodule("activation1"), torch.nn.LeakyReLU)
+
+
+def test_the_same_generator_gives_the_same_parameters_and_the_next_draw_others() -> None:
+    generator = torch.Generator().manual_seed(5)
+    first, second = (build_model("mlp", generator=generator, **SETTINGS["mlp"]) for _ in range(2))
+    again = build_model("mlp", generator=torch.Generator().manual_seed(5), **SETTINGS["mlp"])
+    assert torch.equal(first.get_parameter("fc1.weight"), again.get_parameter("fc1.weight"))
+    assert not torch.equal(first.get_parameter("fc1.weight"), second.get_parameter("fc1.weight"))
+
+
+def test_a_generator_leaves_the_global_random_state_as_it_was() -> None:
+    before = torch.get_rng_state()
+    build_model("mlp", generator=torch.Generator().manual_seed(5), **SETTINGS["mlp"])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_without_a_generator_the_global_random_state_decides() -> None:
+    weights = []
+    with torch.random.fork_rng(devices=[]):
+        for _ in range(2):
+            torch.manual_seed(1)
+            weights.append(build_model("mlp", sizes=[4, 2]).get_parameter("head.weight"))
+        after = build_model("mlp", sizes=[4, 2]).get_parameter("head.weight")
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], after)
+
+
+def test_an_unknown_model_is_an_error_that_lists_the_known_ones() -> None:
+    with pytest.raises(RecipeError) as caught:
+        build_model("vgg")
+    assert str(caught.value) == "model must be one of mlp, resnet, got 'vgg'; use one of these names"
+
+
+def test_an_unknown_setting_is_an_error_that_lists_the_known_ones() -> None:
+    with pytest.raises(RecipeError) as caught:
+        build_model("mlp", sizes=[4, 2], dropout=0.5)
+    assert str(caught.value) == (
+        "settings of model mlp are sizes, activation, batch_norm, got the unknown dropout; leave it out"
+    )
+
+
+def test_a_missing_setting_is_an_error_that_names_it() -> None:
+    with pytest.raises(RecipeError) as caught:
+        build_model("mlp", batch_norm=True)
+    assert str(caught.value) == (
+        "model mlp needs the setting sizes, got only batch_norm; its settings are sizes, activation, batch_norm"
+    )
+    with pytest.raises(RecipeError, match="needs the setting sizes, got none; its settings"):
+        build_model("mlp")
