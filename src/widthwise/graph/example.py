@@ -1,0 +1,77 @@
+"""Inputs of one call of a network, as given to trace it and to run it."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from widthwise._shared import TraceError
+
+__all__ = ["Example", "as_example", "match_call"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """Inputs for one call of a network, as positional and keyword arguments."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def leaves(self) -> list[Any]:
+        """Return every leaf of the inputs, in the order in which a traced graph takes them."""
+        return pytree.tree_leaves((self.args, self.kwargs))
+
+
+def as_example(example_inputs: tuple[Any, ...] | dict[str, Any] | torch.Tensor) -> Example:
+    """Return example inputs as an `Example`: a tuple holds positional, a dict keyword inputs; a bare tensor is one positional input.
+
+    Raises:
+        TraceError: The inputs are of another type.
+
+    Example:
+        >>> as_example({"x": 1}).kwargs
+        {'x': 1}
+    """
+    if isinstance(example_inputs, torch.Tensor):
+        return Example(args=(example_inputs,), kwargs={})
+    if isinstance(example_inputs, Mapping):
+        return Example(args=(), kwargs=dict(example_inputs))
+    if isinstance(example_inputs, tuple | list):
+        return Example(args=tuple(example_inputs), kwargs={})
+    raise TraceError(
+        f"example_inputs must be a tuple of positional or a dict of keyword inputs, got {type(example_inputs).__name__}; "
+        "for one input x pass (x,)"
+    )
+
+
+def match_call(net: nn.Module, example: Example, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Example:
+    """Return a call's inputs with each given by position or by keyword just as the example has it.
+
+    Raises:
+        TraceError: The call gives other inputs than the example.
+    """
+    if len(args) == len(example.args) and list(kwargs) == list(example.kwargs):
+        return Example(args=args, kwargs=kwargs)
+    try:
+        bound = inspect.signature(net.forward).bind(*args, **kwargs)
+    except TypeError as error:
+        raise TraceError(
+            f"the inputs must fit forward{inspect.signature(net.forward)} of {type(net).__name__}, got {_describe(args, kwargs)} "
+            f"({error}); call the model as you would call the network"
+        ) from error
+    named = dict(bound.arguments)
+    positional = [named.pop(name) for name in list(named)[: len(example.args)]]
+    if set(named) != set(example.kwargs) or len(positional) != len(example.args):
+        raise TraceError(
+            f"expected the inputs of example_inputs ({_describe(example.args, example.kwargs)}), got {_describe(args, kwargs)}; "
+            "wrap the network again with an example that has these inputs"
+        )
+    return Example(args=tuple(positional), kwargs={name: named[name] for name in example.kwargs})
+
+
+def _describe(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    return f"{len(args)} positional and keywords {sorted(kwargs)}"

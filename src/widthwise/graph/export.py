@@ -1,0 +1,101 @@
+"""Hand a network to torch.export with its input axes dynamic."""
+
+import inspect
+import warnings
+from typing import Any
+
+import torch
+from torch import nn
+from torch.export import Dim, ExportedProgram
+from torch.utils import _pytree as pytree
+
+from widthwise._shared import TraceError
+from widthwise.graph.example import Example
+
+__all__ = ["FixedAxes", "enlarge_batch", "export_network"]
+
+FixedAxes = frozenset[tuple[int, int]]
+
+
+def export_network(net: nn.Module, example: Example, fixed: FixedAxes = frozenset()) -> ExportedProgram:
+    """Return the exported and functionalised program of a network.
+
+    Args:
+        net: The network, in the mode it is in.
+        example: Inputs of one call.
+        fixed: Input axes that keep the example's size, as (leaf, axis); so do axes of size 1, all others are dynamic.
+
+    Raises:
+        TraceError: torch.export cannot trace the network.
+    """
+    dynamic = _by_name(net, _mark_axes(example, fixed))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.export.export(net, example.args, example.kwargs, dynamic_shapes=dynamic, strict=False)
+            return program.run_decompositions({})
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        summary = lines[0] if lines else type(error).__name__
+        raise TraceError(
+            f"torch.export must be able to trace {type(net).__name__}, got: {summary}; rewrite what it names, or place "
+            "ww.StructuralDropout by hand"
+        ) from error
+
+
+def enlarge_batch(example: Example, batch_dim: int, num_copies: int) -> Example:
+    """Repeat the batch of every input that is as long as that of the first one, at least until it is longer than 1.
+
+    Raises:
+        TraceError: No input has such an axis, or it is empty.
+    """
+    tensors = [leaf for leaf in example.leaves() if isinstance(leaf, torch.Tensor) and leaf.dim() > batch_dim]
+    if not tensors or tensors[0].shape[batch_dim] == 0:
+        got = f"the shape {tuple(tensors[0].shape)}" if tensors else "none"
+        raise TraceError(
+            f"example_inputs must hold a tensor with at least one sample along axis {batch_dim}, got {got}; "
+            "give an example of two samples, or say which axis is the batch with batch_dim="
+        )
+    batch = tensors[0].shape[batch_dim]
+    copies = num_copies * (2 if batch == 1 else 1)
+
+    def repeat(leaf: Any) -> Any:
+        is_tensor = isinstance(leaf, torch.Tensor) and leaf.dim() > batch_dim
+        if copies == 1 or not is_tensor or leaf.shape[batch_dim] != batch:
+            return leaf
+        return torch.cat([leaf] * copies, dim=batch_dim)
+
+    args, kwargs = pytree.tree_map(repeat, (example.args, example.kwargs))
+    return Example(args=args, kwargs=kwargs)
+
+
+def _by_name(net: nn.Module, example: Example) -> dict[str, Any]:
+    """Return the inputs by the names in the signature of forward, as torch.export asks for dynamic shapes."""
+    signature = inspect.signature(net.forward)
+    try:
+        named = signature.bind(*example.args, **example.kwargs).arguments
+    except TypeError as error:
+        raise TraceError(
+            f"example_inputs must fit forward{signature} of {type(net).__name__}, got {len(example.args)} positional and "
+            f"keywords {sorted(example.kwargs)} ({error}); give the inputs of one call"
+        ) from error
+    for name in named:
+        if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            raise TraceError(
+                f"inputs must be named in forward{signature} of {type(net).__name__}, got {sorted(named[name])} as "
+                f"**{name}, which torch.export cannot trace; wrap the network in a module whose forward names them"
+            )
+    return named
+
+
+def _mark_axes(example: Example, fixed: FixedAxes) -> Example:
+    """Return the example with each tensor replaced by what each of its axes is to be."""
+    leaves, spec = pytree.tree_flatten((example.args, example.kwargs))
+    marks = [
+        {axis: Dim.STATIC if size == 1 or (index, axis) in fixed else Dim.AUTO for axis, size in enumerate(leaf.shape)}
+        if isinstance(leaf, torch.Tensor)
+        else None
+        for index, leaf in enumerate(leaves)
+    ]
+    args, kwargs = pytree.tree_unflatten(marks, spec)
+    return Example(args=args, kwargs=kwargs)

@@ -1,0 +1,190 @@
+"""Width inference: a term for every axis of a traced network.
+
+The rules are run over the graph in order, again and again until they teach the solver nothing new; terms are looked at
+only after that. Inputs and outputs of the network are frozen, and so is everything that an operator without a rule
+touches.
+"""
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import fx, nn
+from torch.export.graph_signature import InputKind
+
+from widthwise.graph.call import Axes, Call, Outcome
+from widthwise.graph.rules import find_rule
+from widthwise.graph.shape import fake_tensors, shape_of
+from widthwise.graph.solver import Solver
+from widthwise.graph.term import Frozen, quotient, size_of
+from widthwise.graph.trace import Trace
+
+__all__ = ["Inference", "StateAxes", "infer_axes", "state_tensor"]
+
+_MAX_PASSES = 50
+
+
+class StateAxes:
+    """The axes of a network's parameters and buffers: one list per storage, so that tied names share theirs.
+
+    Attributes:
+        targets: The axes of every parameter and buffer that was asked for, and of its aliases, by name.
+    """
+
+    def __init__(self, net: nn.Module, solver: Solver) -> None:
+        self._net = net
+        self._solver = solver
+        self._axes: dict[object, Axes] = {}
+        self._aliases: dict[object, list[str]] = {}
+        for tensors in (net.named_parameters(remove_duplicate=False), net.named_buffers(remove_duplicate=False)):
+            for name, tensor in tensors:
+                self._aliases.setdefault(_storage_key(tensor), []).append(name)
+        self.targets: dict[str, Axes] = {}
+
+    def of(self, target: str) -> Axes:
+        """Return the axes of a parameter or buffer by its name."""
+        tensor = state_tensor(self._net, target)
+        key = _storage_key(tensor)
+        if key not in self._axes:
+            is_index = not tensor.is_floating_point() and not tensor.is_complex()
+            self._axes[key] = tuple(
+                Frozen(size, "table of whole numbers, which may be an index") if is_index else self._solver.fresh(size)
+                for size in map(int, tensor.shape)
+            )
+        for name in [target, *self._aliases.get(key, ())]:
+            self.targets[name] = self._axes[key]
+        return self._axes[key]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inference:
+    """What is known of a traced network: the axes of every node, and what each rule said."""
+
+    trace: Trace
+    solver: Solver
+    axes: Mapping[fx.Node, tuple[Axes, ...]]
+    outcomes: Mapping[fx.Node, Outcome]
+
+    def axes_of(self, node: fx.Node, output: int = 0) -> Axes:
+        """Return the axes of a tensor that a node yields, with everything known about them substituted."""
+        return tuple([self.solver.resolve(term) for term in self.axes[node][output]])
+
+
+def state_tensor(net: nn.Module, target: str) -> torch.Tensor:
+    """Return a parameter or buffer of a network by its dotted name.
+
+    Raises:
+        AttributeError: There is none of that name.
+    """
+    path, _, name = target.rpartition(".")
+    found = getattr(net.get_submodule(path), name)
+    if not isinstance(found, torch.Tensor):
+        raise AttributeError(f"{target} must be a parameter or a buffer, got {type(found).__name__}; name a tensor")
+    return found
+
+
+def infer_axes(trace: Trace, state: StateAxes, solver: Solver) -> Inference:
+    """Find the term of every axis of a trace.
+
+    Args:
+        trace: The traced network.
+        state: The axes of its parameters and buffers; shared between several traces of one network.
+        solver: Shared likewise.
+    """
+    known = _placeholder_axes(trace, state)
+    axes: dict[fx.Node, tuple[Axes, ...]] = {}
+    outcomes: dict[fx.Node, Outcome] = {}
+    for _ in range(_MAX_PASSES):
+        before = solver.num_bindings
+        axes.clear()
+        axes.update(known)
+        for node in trace.graph.nodes:
+            _visit(node, solver, axes, outcomes)
+        _close(trace, state, solver, axes)
+        if solver.num_bindings == before:
+            return Inference(trace=trace, solver=solver, axes=axes, outcomes=outcomes)
+    raise AssertionError("width inference did not come to rest")
+
+
+def _placeholder_axes(trace: Trace, state: StateAxes) -> dict[fx.Node, tuple[Axes, ...]]:
+    kinds = {entry.placeholder: entry for entry in trace.state}
+    known: dict[fx.Node, tuple[Axes, ...]] = {}
+    for node in trace.graph.nodes:
+        value = node.meta.get("val")
+        if node.op != "placeholder" or not isinstance(value, torch.Tensor):
+            continue
+        entry = kinds.get(node.name)
+        if entry is not None and entry.kind in (InputKind.PARAMETER, InputKind.BUFFER):
+            known[node] = (state.of(entry.target),)
+        else:
+            reason = "input of the model" if entry is None else "constant of the model"
+            known[node] = (tuple(Frozen(size, reason) for size in shape_of(value)),)
+    return known
+
+
+def _visit(
+    node: fx.Node, solver: Solver, axes: dict[fx.Node, tuple[Axes, ...]], outcomes: dict[fx.Node, Outcome]
+) -> None:
+    if node.op != "call_function":
+        return
+    if node.target is operator.getitem and isinstance(source := node.args[0], fx.Node) and source in axes:
+        index = node.args[1]
+        assert isinstance(index, int)
+        axes[node] = (axes[source][index],)
+    elif any(isinstance(value, torch.Tensor) for value in fake_tensors(node)):
+        outcome = _apply_rule(Call(node, solver, axes))
+        outcomes[node] = outcome
+        axes[node] = outcome.outputs
+    elif node.meta.get("val") is not None:
+        _freeze_measured(Call(node, solver, axes))
+
+
+def _apply_rule(call: Call) -> Outcome:
+    found = find_rule(call.node.target)
+    if found is None and not call.tensors():
+        return call.frozen_output(f"table made by {call.name}")
+    if found is None:
+        return call.freeze_everything(f"unknown operator {call.name}")
+    outcome = found(call)
+    if not _sizes_agree(outcome, call):
+        return call.freeze_everything(f"the rule for {call.name} does not fit this call")
+    return outcome
+
+
+def _freeze_measured(call: Call) -> None:
+    """Freeze what a number is made of that is no tensor: at another width the number would be another one."""
+    for node in call.tensors():
+        chosen = call.axes(node)
+        if "dim" in call.arguments and chosen:
+            chosen = (chosen[call.arguments["dim"]],)
+        call.freeze(chosen, " measures this axis")
+
+
+def _sizes_agree(outcome: Outcome, call: Call) -> bool:
+    shapes = call.output_shapes()
+    return len(shapes) == len(outcome.outputs) and all(
+        len(axes) == len(shape)
+        and all(quotient(size_of(term), size) == 1 or size == 0 for term, size in zip(axes, shape, strict=True))
+        for axes, shape in zip(outcome.outputs, shapes, strict=True)
+    )
+
+
+def _close(trace: Trace, state: StateAxes, solver: Solver, axes: Mapping[fx.Node, tuple[Axes, ...]]) -> None:
+    """Freeze what leaves the network; what goes back into a buffer has the buffer's axes."""
+    for leaf in trace.outputs:
+        if isinstance(leaf, fx.Node) and leaf in axes:
+            for term in axes[leaf][0]:
+                solver.freeze(term, "output of the model")
+    by_name = {node.name: node for node in axes}
+    for name, target in trace.mutations.items():
+        if name in by_name:
+            for one, other in zip(state.of(target), axes[by_name[name]][0], strict=True):
+                solver.unify(one, other, f"buffer {target}")
+
+
+def _storage_key(tensor: torch.Tensor) -> object:
+    """Return what tensors have in common that are one under several names."""
+    if tensor.is_meta or tensor.numel() == 0:
+        return id(tensor)
+    return (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tuple(tensor.shape), tensor.stride())

@@ -1,0 +1,45 @@
+"""Contractions: linear layers and matrix products."""
+
+from widthwise.graph.call import Axes, Call, Outcome
+from widthwise.graph.rules.registry import rule
+
+__all__: list[str] = []
+
+
+@rule("linear")
+def linear(call: Call) -> Outcome:
+    """Weight (out, in): contracts the last axis of the input."""
+    x, weight = call.axes("input"), call.axes("weight")
+    call.contract(x[-1], weight[-1])
+    if call.has("bias") and len(weight) == 2:
+        call.unify(weight[0], call.axes("bias")[0])
+    return Outcome(outputs=((*x[:-1], *weight[:-1]),), contracted={"weight": len(weight) - 1})
+
+
+@rule("mm", "bmm", "matmul", "mv", "dot")
+def matmul(call: Call) -> Outcome:
+    """Contract the last axis of the left with the second last (of a vector: only) axis of the right operand."""
+    other = next(name for name in ("mat2", "other", "vec", "tensor") if name in call.arguments)
+    right = call.axes(other)
+    outputs = (_product(call, call.axes("self"), right),)
+    if call.arguments["self"].op == "placeholder" and call.arguments[other].op != "placeholder":
+        return Outcome(outputs=outputs, contracted={"self": len(call.axes("self")) - 1})
+    return Outcome(outputs=outputs, contracted={other: max(len(right) - 2, 0)})
+
+
+@rule("addmm", "baddbmm")
+def addmm(call: Call) -> Outcome:
+    """Contract two matrices, or batches of them, and add a third that broadcasts."""
+    left, right = ("mat1", "mat2") if "mat1" in call.arguments else ("batch1", "batch2")
+    product = _product(call, call.axes(left), call.axes(right))
+    outputs = (call.broadcast([product, call.axes("self")]),)
+    return Outcome(outputs=outputs, contracted={right: len(call.axes(right)) - 2})
+
+
+def _product(call: Call, left: Axes, right: Axes) -> Axes:
+    """Return the axes of left @ right, for vectors, matrices and batches of them."""
+    call.contract(left[-1], right[-2] if len(right) > 1 else right[0])
+    batch = call.broadcast([left[:-2], right[:-2]])
+    rows = left[-2:-1]
+    columns = right[-1:] if len(right) > 1 else ()
+    return (*batch, *rows, *columns)

@@ -1,0 +1,71 @@
+"""Operators that fold, unfold, reorder or repeat axes without touching the entries."""
+
+from widthwise.graph.call import Call, Outcome
+from widthwise.graph.rules.registry import rule
+from widthwise.graph.term import Frozen, Term, atoms_of, multiply_factors, size_of
+
+__all__: list[str] = []
+
+
+@rule("view.default", "reshape.default", "_unsafe_view", "_reshape_copy", "view_copy.default")
+def reshape(call: Call) -> Outcome:
+    """All axes are read as one long product and cut again at the new sizes."""
+    argument = "size" if "size" in call.arguments else "shape"
+    requested, whole = call.arguments[argument], multiply_factors(call.axes("self"))
+    axes = call.solver.split(whole, call.output_shapes()[0], f"{call.name} cuts across units")
+    # A size that is both dynamic and in part units cannot be written down; -1 stands for one such size at most.
+    dynamic = [(axis, size) for axis, size in zip(axes, requested, strict=True) if not isinstance(size_of(axis), int)]
+    vague = [axis for axis, _ in dynamic if any(True for _ in atoms_of(axis))]
+    if len(vague) + sum(1 for axis, size in dynamic if size == -1 and axis not in vague) > 1:
+        call.freeze(vague, " folds units into several axes of dynamic size")
+        axes = tuple(call.solver.resolve(axis) for axis in axes)
+    return Outcome(outputs=(axes,), sizes={argument: axes})
+
+
+@rule("squeeze.dims")
+def squeeze(call: Call) -> Outcome:
+    """Axes of size 1 go; tracing has named them."""
+    removed = call.arguments["dim"]
+    return Outcome(outputs=(tuple(term for axis, term in enumerate(call.axes("self")) if axis not in removed),))
+
+
+@rule("unsqueeze")
+def unsqueeze(call: Call) -> Outcome:
+    """A new axis of size 1."""
+    axes = list(call.axes("self"))
+    axes.insert(call.arguments["dim"] % (len(axes) + 1), Frozen(1, "size 1"))
+    return Outcome(outputs=(tuple(axes),))
+
+
+@rule("permute")
+def permute(call: Call) -> Outcome:
+    """Axes in another order."""
+    axes = call.axes("self")
+    return Outcome(outputs=(tuple(axes[axis] for axis in call.dims("dims")) if axes else (),))
+
+
+@rule("transpose.int")
+def transpose(call: Call) -> Outcome:
+    """Two axes change places."""
+    axes = list(call.axes("self"))
+    if axes:
+        one, other = call.dim("dim0"), call.dim("dim1")
+        axes[one], axes[other] = axes[other], axes[one]
+    return Outcome(outputs=(tuple(axes),))
+
+
+@rule("t", "numpy_T")
+def matrix_transpose(call: Call) -> Outcome:
+    """Axes in reverse order."""
+    return Outcome(outputs=(call.axes("self")[::-1],))
+
+
+@rule("expand")
+def expand(call: Call) -> Outcome:
+    """Axes of size 1 are repeated, to a number that stays as traced; the others pass."""
+    axes, shape = call.axes("self"), call.output_shapes()[0]
+    new = len(shape) - len(axes)
+    result: list[Term] = [Frozen(size, call.name) for size in shape[:new]]
+    for term, size in zip(axes, shape[new:], strict=True):
+        result.append(Frozen(size, call.name) if size_of(term) == 1 else term)
+    return Outcome(outputs=(tuple(result),), sizes={"size": tuple(result)})

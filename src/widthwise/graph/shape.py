@@ -1,0 +1,35 @@
+"""Shapes of fake tensors, with dynamic sizes as sympy expressions."""
+
+from typing import Any
+
+import sympy
+import torch
+from torch import fx
+
+__all__ = ["expression", "fake_tensors", "shape_of"]
+
+
+def fake_tensors(node: fx.Node) -> list[Any]:
+    """Return the fake values that a node yields, one per returned tensor."""
+    value = node.meta.get("val")
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def shape_of(value: Any) -> tuple[int | sympy.Expr, ...]:
+    """Return the shape of a fake tensor with ints and sympy expressions; () for anything else."""
+    if not isinstance(value, torch.Tensor):
+        return ()
+    return tuple(expression(size) for size in value.shape)
+
+
+def expression(size: Any) -> int | sympy.Expr:
+    """Return a size as an int, or as the expression that the trace has for it.
+
+    Example:
+        >>> expression(3)
+        3
+    """
+    if not isinstance(size, torch.SymInt):
+        return int(size)
+    found = size.node.expr
+    return int(found) if found.is_Integer else found

@@ -1,0 +1,198 @@
+"""Terms: what an axis of a tensor is made of.
+
+An axis is an `Atom` (units nobody has tied to anything yet), `Frozen` (must keep its size, and says why), a `Product`
+(nested factors, the leftmost one outermost: heads x head width, channels x height x width) or a `Sum` (segments one
+after another: a concatenation). Terms are immutable values; what has been learnt about their atoms lives in
+`widthwise.graph.solver.Solver`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+import torch
+
+__all__ = [
+    "Atom",
+    "Frozen",
+    "KeptSet",
+    "Product",
+    "Size",
+    "Sum",
+    "Term",
+    "atoms_of",
+    "count",
+    "indices",
+    "is_prefix",
+    "join_segments",
+    "multiply_factors",
+    "quotient",
+    "size_of",
+]
+
+Size = int | sympy.Expr
+KeptSet = int | torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """`size` units that live or die one by one; `key` tells one atom from another."""
+
+    key: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """An axis that keeps its `size`; `reason` says which operator or place demands it."""
+
+    size: Size
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """Nested factors, outermost first: position = first * size(rest) + rest."""
+
+    factors: tuple[Term, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Segments side by side, in order."""
+
+    parts: tuple[Term, ...]
+
+
+Term = Atom | Frozen | Product | Sum
+
+
+def size_of(term: Term) -> Size:
+    """Return the full size of an axis: an int, or a sympy expression where the trace kept it dynamic."""
+    if isinstance(term, Atom | Frozen):
+        return term.size
+    if isinstance(term, Product):
+        return math.prod((size_of(factor) for factor in term.factors), start=1)
+    return sum(size_of(part) for part in term.parts)
+
+
+def multiply_factors(factors: tuple[Term, ...]) -> Term:
+    """Return the product of factors in its simplest form: flat, without factors of size 1, frozen if all of it is."""
+    flat: list[Term] = []
+    for factor in factors:
+        flat.extend(factor.factors if isinstance(factor, Product) else (factor,))
+    kept = [factor for factor in flat if size_of(factor) != 1]
+    if not kept:
+        return Frozen(1, "size 1")
+    if len(kept) == 1:
+        return kept[0]
+    return _frozen_throughout(kept, size_of(Product(tuple(kept)))) or Product(tuple(kept))
+
+
+def join_segments(parts: tuple[Term, ...]) -> Term:
+    """Return the concatenation of segments in its simplest form: flat, without empty ones, frozen if all of it is."""
+    flat: list[Term] = []
+    for part in parts:
+        flat.extend(part.parts if isinstance(part, Sum) else (part,))
+    kept = [part for part in flat if size_of(part) != 0]
+    if not kept:
+        return Frozen(0, "empty")
+    if len(kept) == 1:
+        return kept[0]
+    return _frozen_throughout(kept, size_of(Sum(tuple(kept)))) or Sum(tuple(kept))
+
+
+def quotient(whole: Size, part: Size) -> Size | None:
+    """Return whole / part where that is exact, also for symbolic sizes (never by their hints), else None.
+
+    Example:
+        >>> quotient(12, 4), quotient(12, 5)
+        (3, None)
+    """
+    if isinstance(whole, int) and isinstance(part, int):
+        return whole // part if part and whole % part == 0 else None
+    if whole == part:
+        return 1
+    ratio = sympy.cancel(sympy.sympify(whole) / sympy.sympify(part))
+    if sympy.fraction(ratio)[1] != 1:
+        return None
+    return int(ratio) if ratio.is_Integer else ratio
+
+
+def atoms_of(term: Term) -> Iterator[Atom]:
+    """Yield every atom of a term, left to right, repeated where it stands several times."""
+    if isinstance(term, Atom):
+        yield term
+    elif isinstance(term, Product | Sum):
+        for child in term.factors if isinstance(term, Product) else term.parts:
+            yield from atoms_of(child)
+
+
+def count(term: Term, kept: Mapping[int, KeptSet], symbols: Mapping[Any, int] | None = None) -> int:
+    """Return how many positions of an axis are kept.
+
+    Args:
+        term: The axis.
+        kept: The kept set of each atom by its key; full where it has none.
+        symbols: The value of each dynamic size that the axis is made of.
+
+    Raises:
+        TypeError: The axis has a dynamic size that `symbols` does not tell.
+    """
+    if isinstance(term, Atom):
+        chosen = kept.get(term.key, term.size)
+        return chosen if isinstance(chosen, int) else len(chosen)
+    if isinstance(term, Frozen):
+        return int(term.size if isinstance(term.size, int) else term.size.subs(symbols or {}))
+    if isinstance(term, Product):
+        return math.prod(count(factor, kept, symbols) for factor in term.factors)
+    return sum(count(part, kept, symbols) for part in term.parts)
+
+
+def indices(term: Term, kept: Mapping[int, KeptSet]) -> torch.Tensor:
+    """Return the kept positions of an axis as an int64 tensor of shape (count(term, kept),).
+
+    They are sorted where the kept sets are. Dynamic sizes have no positions: fill them in first.
+    """
+    if isinstance(term, Atom):
+        chosen = kept.get(term.key, term.size)
+        return torch.arange(chosen) if isinstance(chosen, int) else chosen
+    if isinstance(term, Frozen):
+        return torch.arange(int(term.size))
+    if isinstance(term, Product):
+        positions = torch.zeros(1, dtype=torch.int64)
+        for factor in term.factors:
+            positions = (positions[:, None] * size_of(factor) + indices(factor, kept)[None, :]).reshape(-1)
+        return positions
+    offsets = [sum(int(size_of(part)) for part in term.parts[:i]) for i in range(len(term.parts))]
+    return torch.cat([indices(part, kept) + offset for part, offset in zip(term.parts, offsets, strict=True)])
+
+
+def is_prefix(term: Term, kept: Mapping[int, KeptSet]) -> bool:
+    """Return whether the kept positions of an axis are its first ones, so that a narrow finds them without a copy.
+
+    Kept sets given as indices count as scattered, whatever they hold.
+    """
+    if isinstance(term, Frozen):
+        return True
+    if isinstance(term, Atom):
+        return isinstance(kept.get(term.key, term.size), int)
+    children = term.factors if isinstance(term, Product) else term.parts
+    if not all(is_prefix(child, kept) for child in children):
+        return False
+    counts = [count(child, kept) for child in children]
+    whole = [number == size_of(child) for number, child in zip(counts, children, strict=True)]
+    if isinstance(term, Product):
+        outer = next((i for i, number in enumerate(counts) if number != 1), len(counts) - 1)
+        return all(whole[outer + 1 :])
+    first_cut = whole.index(False) if False in whole else len(whole)
+    return not any(counts[first_cut + 1 :])
+
+
+def _frozen_throughout(terms: list[Term], size: Size) -> Frozen | None:
+    reasons = [term.reason for term in terms if isinstance(term, Frozen)]
+    return Frozen(size, reasons[0]) if len(reasons) == len(terms) else None

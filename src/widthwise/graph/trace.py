@@ -1,0 +1,269 @@
+"""The network as a functional ATen graph, traced by torch.export with its batch left dynamic.
+
+The graph is exported without strict mode and functionalised (`run_decompositions({})`), which keeps high-level
+operators whole and turns in-place writes into values; what the network writes to its buffers comes out as extra
+outputs.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+import torch
+from torch import fx, nn
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, OutputKind
+
+from widthwise._shared import TraceError
+from widthwise.graph.absolute import count_from_front, name_squeezed_axes
+from widthwise.graph.example import Example
+from widthwise.graph.export import FixedAxes, enlarge_batch, export_network
+from widthwise.graph.shape import expression, shape_of
+
+__all__ = ["StateInput", "Trace", "trace_network"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StateInput:
+    """A parameter, buffer or constant that the graph reads: its placeholder, its name in the network, and what it is."""
+
+    placeholder: str
+    target: str
+    kind: InputKind
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trace:
+    """A traced network.
+
+    Attributes:
+        graph: The functional graph; each node carries its fake value under `meta["val"]`.
+        state: What the graph reads of the network, in the order of its placeholders.
+        inputs: Placeholder names of the user's inputs, one per leaf.
+        mutations: Buffer name by the name of the node that holds its new value.
+        outputs: The user's outputs, one per leaf: a node or a constant.
+        constants: Tensors that the graph holds by itself, by target.
+        output_spec: The structure of the outputs.
+        batch_symbol: The symbol of the batch size; None when no input has a batch axis.
+        symbols: The value that each dynamic size had in the example.
+        batch_range: Smallest and largest batch size for which the traced branches hold.
+        guards: What else the traced branches demand of dynamic sizes, as sympy relations.
+        training: Whether the network was traced in training mode.
+    """
+
+    graph: fx.Graph
+    state: tuple[StateInput, ...]
+    inputs: tuple[str, ...]
+    mutations: Mapping[str, str]
+    outputs: tuple[Any, ...]
+    constants: Mapping[str, torch.Tensor]
+    output_spec: Any
+    batch_symbol: sympy.Symbol | None
+    symbols: Mapping[sympy.Symbol, int]
+    batch_range: tuple[float, float]
+    guards: tuple[sympy.Basic, ...]
+    training: bool
+
+    def placeholder(self, name: str) -> fx.Node:
+        """Return the placeholder node of that name."""
+        return next(node for node in self.graph.nodes if node.op == "placeholder" and node.name == name)
+
+    def input_batch_axes(self) -> tuple[int | None, ...]:
+        """Return, for each input leaf, the axis whose size is the batch size, or None.
+
+        Raises:
+            TraceError: An input has several such axes.
+        """
+        advice = "give an example in which no other axis is as long as the batch"
+        return tuple(self._batch_axis(self.placeholder(name), f"input {name}", advice) for name in self.inputs)
+
+    def output_batch_axes(self) -> tuple[int | None, ...]:
+        """Return, for each output leaf, the axis whose size is the batch size, or None.
+
+        Raises:
+            TraceError: An output has several such axes, or one into which the batch is folded.
+        """
+        advice = "let the network return one row per sample, as in y.view(x.shape[0], -1)"
+        return tuple(self._batch_axis(leaf, f"output {i}", advice) for i, leaf in enumerate(self.outputs))
+
+    def holds_for(self, symbols: Mapping[sympy.Symbol, int]) -> bool:
+        """Return whether the traced branches hold for these values of the dynamic sizes."""
+        return all(guard.subs(symbols) != sympy.false for guard in self.guards)
+
+    def _batch_axis(self, leaf: Any, what: str, advice: str) -> int | None:
+        value = leaf.meta.get("val") if isinstance(leaf, fx.Node) else None
+        if not isinstance(value, torch.Tensor) or self.batch_symbol is None:
+            return None
+        shape = shape_of(value)
+        axes = [i for i, size in enumerate(shape) if isinstance(size, sympy.Expr) and size.has(self.batch_symbol)]
+        if len(axes) > 1 or (axes and shape[axes[0]] != self.batch_symbol):
+            shown = "(" + ", ".join(str(size).replace(str(self.batch_symbol), "batch") for size in shape) + ")"
+            raise TraceError(f"the batch must be one axis of {what}, got the shape {shown}; {advice}")
+        return axes[0] if axes else None
+
+
+def trace_network(net: nn.Module, example: Example, *, training: bool | None = None, batch_dim: int = 0) -> Trace:
+    """Trace a network with every input axis dynamic where the network allows it.
+
+    Args:
+        net: The network; its parameters are not touched, its modes are restored.
+        example: Inputs of one call. A batch of 1 is doubled first, since a traced size of 1 would become a constant.
+        training: Trace in training (True) or evaluation mode (False) throughout; None keeps every module's own mode.
+        batch_dim: The batch axis of the first tensor input.
+
+    Raises:
+        TraceError: torch.export cannot trace the network, or its batch size is fixed or ambiguous.
+    """
+    fixed = (
+        "the batch size must stay dynamic, but the traced network works for one batch size only (a reshape, an index or "
+        "a comparison fixes it); write sizes as x.shape[0] or -1, or say which axis is the batch with batch_dim="
+    )
+    is_training = net.training if training is None else training
+    enlarged = enlarge_batch(example, batch_dim, 1)
+    with _mode(net, training):
+        program = _export(net, enlarged, batch_dim)
+        if (symbol := _find_batch_symbol(program, batch_dim)) is not None:
+            return _read_program(program, symbol, enlarged, batch_dim, is_training)
+        # The batch may have been fixed only because it is as long as another axis: try once more with a longer one.
+        enlarged = enlarge_batch(example, batch_dim, 2)
+        try:
+            program = _export(net, enlarged, batch_dim)
+        except TraceError as error:
+            raise TraceError(fixed) from error
+    if (symbol := _find_batch_symbol(program, batch_dim)) is None:
+        raise TraceError(fixed)
+    return _read_program(program, symbol, enlarged, batch_dim, is_training)
+
+
+def _export(net: nn.Module, example: Example, batch_dim: int) -> ExportedProgram:
+    """Export, and again with those axes fixed that the network ties by an equation: a flattened image has one size."""
+    fixed: FixedAxes = frozenset()
+    while True:
+        program = export_network(net, example, fixed)
+        tied = _find_tied_axes(program, _find_batch_symbol(program, batch_dim))
+        if tied <= fixed:
+            return program
+        fixed |= tied
+
+
+def _find_tied_axes(program: ExportedProgram, batch: sympy.Symbol | None) -> FixedAxes:
+    """Return the input axes, as (leaf, axis), whose sizes stand in an equation; the batch axis never does."""
+    equations = [guard for guard in _guards(program) if guard.has(sympy.Eq)]
+    tied = {symbol for guard in equations for symbol in guard.free_symbols} - {batch}
+    return frozenset(
+        (leaf, axis)
+        for leaf, node in enumerate(_input_nodes(program))
+        for axis, size in enumerate(shape_of(node.meta.get("val")))
+        if isinstance(size, sympy.Expr) and size.free_symbols & tied
+    )
+
+
+def _guards(program: ExportedProgram) -> list[Any]:
+    """Return the relations between dynamic input sizes that tracing relied on."""
+    sizes = {
+        symbol
+        for node in _input_nodes(program)
+        for size in shape_of(node.meta.get("val"))
+        if isinstance(size, sympy.Expr)
+        for symbol in size.free_symbols
+    }
+    values = [node.meta.get("val") for node in _input_nodes(program)]
+    fake = next((value for value in values if isinstance(value, torch.Tensor)), None)
+    environment = getattr(getattr(fake, "fake_mode", None), "shape_env", None)
+    guards = [] if environment is None else [guard.expr for guard in environment.guards]
+    return list(dict.fromkeys(guard for guard in guards if guard.free_symbols and guard.free_symbols <= sizes))
+
+
+def _input_nodes(program: ExportedProgram) -> list[fx.Node]:
+    nodes = {node.name: node for node in program.graph.nodes}
+    return [nodes[spec.arg.name] for spec in program.graph_signature.input_specs if spec.kind == InputKind.USER_INPUT]
+
+
+@contextmanager
+def _mode(net: nn.Module, training: bool | None) -> Iterator[None]:
+    modes = [(module, module.training) for module in net.modules()]
+    try:
+        if training is not None:
+            net.train(training)
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _find_batch_symbol(program: ExportedProgram, batch_dim: int) -> sympy.Symbol | None:
+    """Return the size of the batch axis of the first tensor input that has one, if it stayed dynamic."""
+    for node in _input_nodes(program):
+        shape = shape_of(node.meta.get("val"))
+        if len(shape) > batch_dim:
+            size = shape[batch_dim]
+            return size if isinstance(size, sympy.Symbol) else None
+    return None
+
+
+def _read_program(
+    program: ExportedProgram, symbol: sympy.Symbol, example: Example, batch_dim: int, training: bool
+) -> Trace:
+    signature = program.graph_signature
+    nodes = {node.name: node for node in program.graph.nodes}
+    state = [spec for spec in signature.input_specs if spec.kind != InputKind.USER_INPUT]
+    outputs: list[Any] = [spec.arg for spec in signature.output_specs if spec.kind == OutputKind.USER_OUTPUT]
+    mutated = [spec for spec in signature.output_specs if spec.kind == OutputKind.BUFFER_MUTATION]
+    name_squeezed_axes(program.graph)
+    count_from_front(program.graph)
+    trace = Trace(
+        graph=program.graph,
+        state=tuple(StateInput(placeholder=spec.arg.name, target=spec.target or "", kind=spec.kind) for spec in state),
+        inputs=tuple(node.name for node in _input_nodes(program)),
+        mutations={spec.arg.name: spec.target or "" for spec in mutated},
+        outputs=tuple(nodes[leaf.name] if leaf.name in nodes else leaf.value for leaf in outputs),
+        constants={name: value for name, value in program.constants.items() if isinstance(value, torch.Tensor)},
+        output_spec=program.call_spec.out_spec,
+        batch_symbol=symbol,
+        symbols=_symbol_values(_input_nodes(program), example.leaves()),
+        batch_range=_bounds(program.range_constraints.get(symbol)),
+        guards=tuple(_guards(program)),
+        training=training,
+    )
+    trace.input_batch_axes()
+    _check_batches(trace, example, batch_dim)
+    return trace
+
+
+def _check_batches(trace: Trace, example: Example, batch_dim: int) -> None:
+    """Refuse inputs of which it is not clear whether they hold samples: as long as the batch, but not tied to it."""
+    batch = trace.symbols[trace.batch_symbol] if trace.batch_symbol is not None else None
+    for name, leaf, axis in zip(trace.inputs, example.leaves(), trace.input_batch_axes(), strict=True):
+        if not isinstance(leaf, torch.Tensor) or axis is not None or leaf.dim() <= batch_dim:
+            continue
+        size = shape_of(trace.placeholder(name).meta["val"])[batch_dim]
+        if isinstance(size, sympy.Symbol) and leaf.shape[batch_dim] == batch:
+            raise TraceError(
+                f"it must be clear which inputs hold samples, but {name} is as long as the batch ({batch}) and nothing in "
+                "the network ties it to the batch; tie it with torch._check(x.shape[0] == y.shape[0]) in forward, or give "
+                "an example in which it has another length"
+            )
+
+
+def _symbol_values(placeholders: list[fx.Node], leaves: list[Any]) -> dict[sympy.Symbol, int]:
+    values: dict[sympy.Symbol, int] = {}
+    for node, leaf in zip(placeholders, leaves, strict=True):
+        if isinstance(leaf, torch.Tensor):
+            for size, value in zip(node.meta["val"].shape, leaf.shape, strict=True):
+                if isinstance(symbol := expression(size), sympy.Symbol):
+                    values[symbol] = int(value)
+    return values
+
+
+def _bounds(bounds: Any) -> tuple[float, float]:
+    """Return the range of the batch size.
+
+    A lower bound of 2 is how tracing says "not specialised to 0 or 1", so it means 1 here.
+    """
+    if bounds is None:
+        return 1, float("inf")
+    lower = int(bounds.lower) if bounds.lower.is_Integer else 0
+    upper = int(bounds.upper) if bounds.upper.is_Integer else float("inf")
+    return (1 if lower <= 2 else lower), upper

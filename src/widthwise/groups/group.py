@@ -1,0 +1,127 @@
+"""A width group: parameter axes that must shrink together."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+__all__ = ["FrozenAxis", "Group", "Groups", "Member"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """One axis of a parameter or buffer that shrinks with its group."""
+
+    target: str
+    axis: int
+
+    def __str__(self) -> str:
+        """Return "fc1.weight[0]"."""
+        return f"{self.target}[{self.axis}]"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """Parameter axes that must shrink together.
+
+    Attributes:
+        name: The qualified name of the first module that produces the group's units.
+        size: The number of units at full width.
+        lower_bound: The fewest units that a fraction leaves.
+        members: The axes that shrink, in the order of the network.
+        key: The atom of width inference that the group stands for.
+    """
+
+    name: str
+    size: int
+    lower_bound: int = 1
+    members: tuple[Member, ...]
+    key: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrozenAxis:
+    """An axis of a parameter that keeps its size, and why."""
+
+    target: str
+    axis: int
+    size: str
+    reason: str
+
+
+class Groups(Sequence[Group]):
+    """The width groups of a network, in the order in which the network produces them; look one up by position or by name.
+
+    Attributes:
+        frozen: The parameter axes that keep their size, with their reasons.
+    """
+
+    def __init__(self, groups: Sequence[Group], frozen: Sequence[FrozenAxis]) -> None:
+        self._groups = tuple(groups)
+        self.frozen = tuple(frozen)
+
+    def __len__(self) -> int:
+        """Return the number of groups."""
+        return len(self._groups)
+
+    @overload
+    def __getitem__(self, index: int | str) -> Group: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Group, ...]: ...
+    def __getitem__(self, index: int | str | slice) -> Group | tuple[Group, ...]:
+        """Return a group by position or by name.
+
+        Raises:
+            KeyError: No group has that name.
+        """
+        if isinstance(index, str):
+            for group in self._groups:
+                if group.name == index:
+                    return group
+            raise KeyError(index)
+        return self._groups[index]
+
+    def __iter__(self) -> Iterator[Group]:
+        """Iterate over the groups."""
+        return iter(self._groups)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The number of units of each group at full width, by name."""
+        return {group.name: group.size for group in self._groups}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        return {
+            "groups": [
+                {
+                    "name": group.name,
+                    "size": group.size,
+                    "lower_bound": group.lower_bound,
+                    "members": [str(member) for member in group.members],
+                }
+                for group in self._groups
+            ],
+            "frozen": [
+                {"target": axis.target, "axis": axis.axis, "size": axis.size, "reason": axis.reason}
+                for axis in self.frozen
+            ],
+        }
+
+    def __repr__(self) -> str:
+        """Return two tables: the groups with their sizes and members, and what is frozen and why."""
+        rows = [("group", "units", "members")]
+        rows += [(group.name, str(group.size), ", ".join(map(str, group.members))) for group in self._groups]
+        lines = _columns(rows)
+        if self.frozen:
+            lines += [
+                "",
+                *_columns(
+                    [("frozen", "size", "why"), *((f"{a.target}[{a.axis}]", a.size, a.reason) for a in self.frozen)]
+                ),
+            ]
+        return "\n".join(lines)
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

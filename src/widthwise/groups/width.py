@@ -1,0 +1,41 @@
+"""How many units a fraction of a width group is: the one place where widths are rounded."""
+
+import math
+
+from widthwise._shared import WidthError
+
+__all__ = ["check_count", "units"]
+
+
+def units(fraction: float, size: int, lower_bound: int = 1) -> int:
+    """Return how many units a fraction of a group keeps: the nearest whole number, within [lower_bound, size].
+
+    A fraction f of n units keeps floor(f n + 1/2), at least the lower bound; one above the size keeps them all.
+
+    Args:
+        fraction: In (0, 1].
+        size: Units of the group at full width, at least 1.
+        lower_bound: The fewest units kept, at least 1.
+
+    Raises:
+        WidthError: Where one of them is out of its range.
+
+    Example:
+        >>> units(0.25, 10), units(0.01, 10), units(0.01, 10, lower_bound=4)
+        (3, 1, 4)
+    """
+    if not 0 < fraction <= 1:
+        raise WidthError(f"fraction must lie in (0, 1], got {fraction!r}; use 1.0 for the full width")
+    check_count("size", size, "leave out a group without units")
+    check_count("lower_bound", lower_bound, "use 1 for no bound")
+    return min(size, max(lower_bound, math.floor(fraction * size + 0.5)))
+
+
+def check_count(name: str, value: int, advice: str) -> None:
+    """Check that the setting `name` is a whole number, at least 1; the error ends with `advice`.
+
+    Raises:
+        WidthError: Where it is not; a bool is none either.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise WidthError(f"{name} must be a whole number, at least 1, got {value!r}; {advice}")
