@@ -1,0 +1,147 @@
+"""Take a small network out of a large one."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from widthwise._shared import DataError, WidthError
+from widthwise.graph import Example
+from widthwise.slicing.batches import batch_inputs, take_samples
+from widthwise.slicing.calibrate import NUM_SAMPLES, has_batch_norm, recalibrate
+from widthwise.slicing.head import find_head
+from widthwise.slicing.plain import build_graph_module, build_own_class, same_outputs
+from widthwise.slicing.program import Kept
+from widthwise.slicing.refit import refit_head
+from widthwise.slicing.runner import Runner
+
+__all__ = ["Form", "copy_state", "extract_network"]
+
+Form = Literal["module", "graph"]
+
+
+def copy_state(runner: Runner, kept: Kept) -> dict[str, Tensor]:
+    """Return copies of the kept state by name, rescale folded in; they share no storage with the network.
+
+    Tied names share one copy.
+    """
+    copies: dict[str, Tensor] = {}
+    by_source: dict[int, Tensor] = {}
+    with torch.no_grad():
+        sliced = runner.cut_state(kept)
+    for entry, source, part in zip(runner.program.state, runner.state(), sliced, strict=True):
+        if id(source) not in by_source:
+            fresh = part.detach().clone(memory_format=torch.contiguous_format)
+            is_parameter = isinstance(source, nn.Parameter)
+            by_source[id(source)] = nn.Parameter(fresh, requires_grad=source.requires_grad) if is_parameter else fresh
+        copies[entry.target] = by_source[id(source)]
+    return copies
+
+
+def extract_network(
+    net: nn.Module,
+    runner: Runner,
+    kept: Kept,
+    state: Mapping[str, Tensor],
+    example: Example,
+    *,
+    calibrate: Iterable[Any] | None = None,
+    refit: Iterable[Any] | None = None,
+    form: Form | None = None,
+) -> nn.Module:
+    """Return the network at a kept set as a plain module in evaluation mode.
+
+    Args:
+        net: The full network.
+        runner: Its program traced in evaluation mode.
+        kept: The kept set of each atom.
+        state: The sliced state by name, from `copy_state`; it becomes the module's own.
+        example: What a call of the network looks like.
+        calibrate: A loader whose first 2,048 samples give the BatchNorm statistics at this width.
+        refit: A loader of (inputs, class labels) on which the last layer is fitted again, after the recalibration.
+        form: "module" for the network's own class, "graph" for a `torch.fx.GraphModule`; None takes the own class where
+            it computes the same as the graph.
+
+    Raises:
+        WidthError: form="module" was asked for, and the own class does not compute the same.
+        DataError: A loader is empty or does not yield what the network takes.
+        GroupError: The network has no head that can be fitted, or the labels are not classes.
+        TraceError: A loader yields inputs of another shape.
+    """
+    if form not in (None, "module", "graph"):
+        raise WidthError(f"form must be 'module', 'graph' or None, got {form!r}; leave it out to take the best one")
+    if calibrate is not None and has_batch_norm(runner.program):
+        _calibrate(runner, kept, state, example, calibrate)
+    if refit is not None:
+        _refit(runner, kept, state, example, refit)
+    own = None if form == "graph" else _try_own_class(net, runner, kept, state, example)
+    if own is None and form == "module":
+        raise WidthError(
+            f"an instance of {type(net).__name__} at this width does not compute what the traced network does (its "
+            "code holds sizes that cannot be set from outside); use form='graph'"
+        )
+    return build_graph_module(net, runner.program, kept, state, example) if own is None else own
+
+
+def _calibrate(
+    runner: Runner, kept: Kept, state: Mapping[str, Tensor], example: Example, loader: Iterable[Any]
+) -> None:
+    program = runner.program
+    tensors = [state[entry.target] for entry in program.state]
+    index, axis = next((i, axis) for i, axis in enumerate(runner.input_batch_axes) if axis is not None)
+    batches = take_samples(loader, example, leaf=index, axis=axis, num_samples=NUM_SAMPLES)
+    leaves = (_leaves(runner, inputs, tensors) for inputs in batches)
+    for target, value in recalibrate(program, program.sizes(kept), tensors, leaves).items():
+        state[target].copy_(value)
+
+
+def _refit(runner: Runner, kept: Kept, state: Mapping[str, Tensor], example: Example, loader: Iterable[Any]) -> None:
+    program = runner.program
+    tensors = [state[entry.target] for entry in program.state]
+
+    def pairs() -> Iterator[tuple[list[Any], Any]]:
+        for batch in loader:
+            if not isinstance(batch, tuple | list) or len(batch) < 2:
+                raise DataError(
+                    "refit needs batches of (inputs, labels), got batches without labels; "
+                    "pass a loader of training samples"
+                )
+            labels = batch[-1].to(tensors[0].device) if isinstance(batch[-1], Tensor) else batch[-1]
+            yield _leaves(runner, batch_inputs(batch[:-1], example), tensors), labels
+
+    refit_head(program, program.sizes(kept), state, find_head(program), pairs())
+
+
+def _leaves(runner: Runner, inputs: Example, tensors: list[Tensor]) -> list[Any]:
+    """The checked leaves of a loader's inputs, where the network is."""
+    return [leaf.to(tensors[0].device) if isinstance(leaf, Tensor) else leaf for leaf in runner.leaves_of(inputs)]
+
+
+def _try_own_class(
+    net: nn.Module, runner: Runner, kept: Kept, state: Mapping[str, Tensor], example: Example
+) -> nn.Module | None:
+    """Return the own-class form if it agrees with the graph, on a state in which no tensor is constant."""
+    graph_module = build_graph_module(net, runner.program, kept, state, example)
+    originals = {target: tensor.detach().clone() for target, tensor in state.items()}
+    try:
+        _wake_constants(state)
+        for set_attributes in (True, False):
+            own = build_own_class(net, runner.program, kept, state, set_attributes=set_attributes)
+            if own is not None and same_outputs(own, graph_module, example):
+                return own
+    finally:
+        with torch.no_grad():
+            for target, tensor in state.items():
+                tensor.copy_(originals[target])
+    return None
+
+
+@torch.no_grad()
+def _wake_constants(state: Mapping[str, Tensor]) -> None:
+    """Disturb tensors that hold one value only (zero biases, unit gains): comparing networks would not see them."""
+    generator = torch.Generator().manual_seed(0)
+    for tensor in state.values():
+        if tensor.is_floating_point() and tensor.numel() > 1 and bool((tensor == tensor.flatten()[0]).all()):
+            noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64)
+            tensor.add_(0.5 * noise.to(tensor))

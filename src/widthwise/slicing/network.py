@@ -1,0 +1,165 @@
+"""A network with its width groups, and a runner for each mode in which it is traced."""
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from widthwise._shared import GroupError
+from widthwise.graph import Atom, Example, KeptSet, Solver, StateAxes, infer_axes, trace_network
+from widthwise.groups import Groups, find_groups
+from widthwise.slicing.program import Program
+from widthwise.slicing.rescale import Factor
+from widthwise.slicing.runner import Runner
+
+__all__ = ["SlicedNetwork"]
+
+Modes = tuple[bool, ...]
+
+
+class SlicedNetwork:
+    """Traces a network on first use of a mode; all traces share one set of terms for the parameters.
+
+    Follows the network to another device or dtype by tracing it again. A copy, and what is read from a pickle, traces
+    its own network anew.
+
+    Args:
+        net: The network itself.
+        example: What a call of it looks like.
+        batch_dim: The batch axis of the first input.
+        factor: The rescale that weights take where they read units; None for none.
+    """
+
+    def __init__(self, net: nn.Module, example: Example, *, batch_dim: int = 0, factor: Factor | None = None) -> None:
+        self.net = net
+        self.factor = factor
+        self._batch_dim = batch_dim
+        self._example = example
+        self._modules = list(net.modules())
+        self._kind = _find_kind(net)
+        self._start()
+
+    @property
+    def example(self) -> Example:
+        """What a call of the network looks like, on the device and in the dtype that the network has now."""
+        self._follow()
+        return self._example
+
+    @property
+    def groups(self) -> Groups:
+        """The width groups."""
+        return self._groups
+
+    @property
+    def evaluation(self) -> Runner:
+        """The runner of the network with all of it in evaluation mode."""
+        self._follow()
+        return self._runners[(False,) * len(self._modules)]
+
+    @property
+    def current(self) -> Runner:
+        """The runner of the network in the modes that its modules have right now.
+
+        Raises:
+            GroupError: The network in this mode ties units together that are free in evaluation mode.
+        """
+        self._follow()
+        modes = tuple([module.training for module in self._modules])
+        runner = self._runners.get(modes)
+        return self._trace_mode(modes) if runner is None else runner
+
+    def kept(self, widths: Mapping[str, KeptSet]) -> dict[int, KeptSet]:
+        """Return kept sets by atom from kept sets by group name."""
+        return {group.key: widths[group.name] for group in self._groups if group.name in widths}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"net": self.net, "example": self._example, "batch_dim": self._batch_dim, "factor": self.factor}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["net"], state["example"], batch_dim=state["batch_dim"], factor=state["factor"])
+
+    def _start(self) -> None:
+        """Trace the network in evaluation mode and find its groups."""
+        self._solver = Solver()
+        self._axes = StateAxes(self.net, self._solver)
+        self._addresses = _find_addresses(self.net)
+        trace = self._trace(training=False)
+        inference = infer_axes(trace, self._axes, self._solver)
+        self._groups = find_groups(self.net, inference, self._axes)
+        modes: Modes = (False,) * len(self._modules)
+        self._runners: dict[Modes, Runner] = {modes: Runner(self.net, Program(inference), self._example, self.factor)}
+
+    def _follow(self) -> None:
+        kind = _find_kind(self.net)
+        if kind != self._kind:
+            self._example = _convert(self._example, self._kind, kind)
+            self._kind = kind
+            self._start()
+
+    def _trace_mode(self, modes: Modes) -> Runner:
+        if _find_addresses(self.net) != self._addresses:
+            # Terms are kept by the place of a tensor in memory, so that tied names share theirs.
+            self._start()
+        inference = infer_axes(self._trace(training=None), self._axes, self._solver)
+        try:
+            self._check_groups()
+        except GroupError:
+            self._start()
+            raise
+        self._runners[modes] = Runner(self.net, Program(inference), self._example, self.factor)
+        return self._runners[modes]
+
+    def _trace(self, *, training: bool | None) -> Any:
+        with _plain_mode():
+            return trace_network(self.net, self._example, training=training, batch_dim=self._batch_dim)
+
+    def _check_groups(self) -> None:
+        for group in self._groups:
+            term = self._solver.resolve(Atom(group.key, group.size))
+            if term != Atom(group.key, group.size):
+                raise GroupError(
+                    f"group {group.name} must have free units in every mode, but in training mode it is tied down "
+                    f"({getattr(term, 'reason', 'to another group')}); let training and evaluation use its units alike"
+                )
+
+
+Kind = tuple[torch.device, torch.dtype] | None
+
+
+def _find_kind(net: nn.Module) -> Kind:
+    """Device and dtype of the first parameter, which tell whether a network was moved."""
+    first = next(net.parameters(), None)
+    return None if first is None else (first.device, first.dtype)
+
+
+def _find_addresses(net: nn.Module) -> list[int]:
+    tensors = [*net.parameters(), *net.buffers()]
+    return [0 if tensor.is_meta else tensor.untyped_storage().data_ptr() for tensor in tensors]
+
+
+def _convert(example: Example, before: Kind, after: Kind) -> Example:
+    """Return the example on the device and in the dtype that a network was moved to."""
+    assert before is not None
+    assert after is not None
+
+    def convert(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        return leaf.to(after[0], after[1] if leaf.dtype == before[1] else leaf.dtype)
+
+    args, kwargs = pytree.tree_map(convert, (example.args, example.kwargs))
+    return Example(args=args, kwargs=kwargs)
+
+
+@contextmanager
+def _plain_mode() -> Generator[None]:
+    """Trace what the network does by itself, whatever the caller's autocast, no_grad or inference mode add to it."""
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
+        if not torch.cuda.is_available():
+            yield
+            return
+        with torch.autocast("cuda", enabled=False):
+            yield

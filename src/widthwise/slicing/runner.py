@@ -1,0 +1,188 @@
+"""Run a network at kept sets, on views of its own parameters."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export.graph_signature import InputKind
+
+from widthwise._shared import TraceError, WidthError
+from widthwise.graph import Example, KeptSet, StateInput, Trace, shape_of
+from widthwise.slicing.cut import Layout, cut
+from widthwise.slicing.inputs import InputCheck
+from widthwise.slicing.program import Program
+from widthwise.slicing.rescale import Factor, Rescale
+
+__all__ = ["Runner"]
+
+Kept = Mapping[int, KeptSet]
+_LAYERS = {"aten::linear", "aten::conv1d", "aten::conv2d", "aten::conv3d"}
+Result = tuple[tuple[Tensor, ...], tuple[Any, ...]]
+
+
+class Runner:
+    """A program together with the network whose state it reads.
+
+    Args:
+        net: The network.
+        program: Its rewritten trace.
+        example: What a call of the network looks like.
+        factor: What a weight is multiplied by where it reads `kept` of `full` units, as factor(full, kept); None for 1.
+
+    Attributes:
+        program: The rewritten graph.
+        input_batch_axes: The batch axis of each input leaf, or None.
+        output_batch_axes: The batch axis of each output leaf, or None.
+        normalizes_batches: Whether some batch norm uses the statistics of its batch.
+
+    Raises:
+        WidthError: A factor is asked for, and has no single meaning on this network.
+    """
+
+    def __init__(self, net: nn.Module, program: Program, example: Example, factor: Factor | None = None) -> None:
+        self.program = program
+        trace = program.trace
+        self.input_batch_axes = trace.input_batch_axes()
+        self.output_batch_axes = trace.output_batch_axes()
+        self._places = [_find_place(net, entry) for entry in program.state]
+        self._inputs = InputCheck(trace, example)
+        nodes = [trace.placeholder(entry.placeholder) for entry in program.state]
+        self._layout = Layout(program.axes, owned=[_is_weight_once(node) for node in nodes])
+        self._rescale = None if factor is None else Rescale(program.inference, factor)
+        position = {entry.target: i for i, entry in enumerate(program.state)}
+        self._mutated = [position[target] for target in trace.mutations.values()]
+        self._batch_norms = [node for node in program.inference.outcomes if _uses_batch(node)]
+        self.normalizes_batches = bool(self._batch_norms)
+        self._unsplit = _find_unsplit(trace)
+
+    def state(self) -> list[Tensor]:
+        """Return the full state tensors that the program reads, in its order."""
+        return [
+            self.program.trace.constants[entry.target] if place is None else place[0][place[1]]
+            for entry, place in zip(self.program.state, self._places, strict=True)
+        ]
+
+    def cut_state(self, kept: Kept) -> list[Tensor]:
+        """Return the state at a kept set, as views where possible, rescaled where the law asks for it."""
+        return self._finish_cut(self._layout.cut(self.state(), kept), kept)
+
+    def leaves_of(self, inputs: Example) -> list[Any]:
+        """Return the leaves of a call's inputs, checked against the traced ones.
+
+        Raises:
+            TraceError: They are of another structure, another shape or another value than what was traced.
+        """
+        return self._inputs.leaves_of(inputs)
+
+    def batch_of(self, leaves: Sequence[Any]) -> int:
+        """Return the number of samples."""
+        return next(
+            leaf.shape[axis] for leaf, axis in zip(leaves, self.input_batch_axes, strict=True) if axis is not None
+        )
+
+    def run(self, kept: Kept, leaves: Sequence[Any]) -> Result:
+        """Run at one kept set; returns the new buffer values and the output leaves.
+
+        Raises:
+            TraceError: The network cannot run on so few or so many samples.
+        """
+        self._check_batch(leaves)
+        return self.program.run(self.program.sizes(kept), self.cut_state(kept), leaves)
+
+    def run_together(self, kepts: Sequence[Kept], batches: Sequence[Sequence[Any]]) -> list[Result]:
+        """Run several kept sets, each on inputs of its own.
+
+        Raises:
+            TraceError: The network cannot run on so few or so many samples.
+        """
+        for leaves in batches:
+            self._check_batch(leaves)
+        if len(batches) > 1 and self._unsplit is not None:
+            raise TraceError(self._unsplit)
+        rows = self._layout.cut_together(self.state(), kepts)
+        return [
+            self.program.run(self.program.sizes(kept), self._finish_cut(row, kept), leaves)
+            for kept, row, leaves in zip(kepts, rows, batches, strict=True)
+        ]
+
+    @torch.no_grad()
+    def write_back(self, kept: Kept, values: Sequence[Tensor]) -> None:
+        """Store new buffer values where they were cut from.
+
+        Raises:
+            WidthError: A buffer is cut at scattered units.
+        """
+        state = self.state() if self._mutated else []
+        for index, value in zip(self._mutated, values, strict=True):
+            if not self._layout.is_prefix(index, kept):
+                raise WidthError(
+                    f"buffer {self.program.state[index].target} can be updated at prefixes only, got scattered units; "
+                    "run it in evaluation mode"
+                )
+            cut(state[index], self.program.axes[index], kept).copy_(value)
+
+    def _finish_cut(self, parts: list[Tensor], kept: Kept) -> list[Tensor]:
+        for index in self._mutated:
+            # Autograd keeps what a norm read, and `write_back` must not change that.
+            parts[index] = parts[index].clone()
+        if self._rescale is not None:
+            for i, entry in enumerate(self.program.state):
+                parts[i] = self._rescale.apply(entry.target, parts[i], kept)
+        return parts
+
+    def _check_batch(self, leaves: Sequence[Any]) -> None:
+        batch = self.batch_of(leaves)
+        self._inputs.check_batch(batch)
+        if batch > 1 or not self.normalizes_batches:
+            return
+        symbols = self._inputs.symbols_of(leaves)
+        for node in self._batch_norms:
+            source: Any = node.args[0]
+            shape = [
+                size if isinstance(size, int) else int(size.subs(symbols)) for size in shape_of(source.meta["val"])
+            ]
+            if math.prod(shape) == shape[1]:
+                raise TraceError(
+                    "batch norm in training needs more than one value per channel, got inputs of shape "
+                    f"{tuple(shape)}; give larger batches (drop_last=True of a DataLoader leaves out a last batch of "
+                    "one sample)"
+                )
+
+
+def _find_place(net: nn.Module, entry: StateInput) -> tuple[dict[str, Any], str] | None:
+    """The dictionary and key under which a module holds the tensor, so that a replaced parameter is seen."""
+    if entry.kind not in (InputKind.PARAMETER, InputKind.BUFFER):
+        return None
+    path, _, name = entry.target.rpartition(".")
+    held: dict[str, Any] = vars(net.get_submodule(path))
+    return (held["_parameters"] if name in held["_parameters"] else held["_buffers"]), name
+
+
+def _is_weight_once(node: torch.fx.Node) -> bool:
+    """Whether a tensor is read once, as the weight of a layer whose backward makes a gradient of its own for it."""
+    users = list(node.users)
+    names = [getattr(getattr(user.target, "_schema", None), "name", "") for user in users]
+    return len(users) == 1 and names[0] in _LAYERS and len(users[0].args) > 1 and users[0].args[1] is node
+
+
+def _find_unsplit(trace: Trace) -> str | None:
+    """What is wrong with a trace that cannot be run in chunks: a leaf that has its batch folded into another axis."""
+    leaves: list[Any] = [*(trace.placeholder(name) for name in trace.inputs), *trace.outputs]
+    for leaf, axis in zip(leaves, (*trace.input_batch_axes(), *trace.output_batch_axes()), strict=True):
+        shape = shape_of(leaf.meta.get("val")) if isinstance(leaf, torch.fx.Node) else ()
+        folded = [size for size in shape if not isinstance(size, int) and trace.batch_symbol in size.free_symbols]
+        if axis is None and folded:
+            return (
+                "to train in chunks every input and output needs the batch as an axis of its own, but "
+                f"{leaf.name} has it folded into an axis of {folded[0]} entries; return it unfolded, or use a law with "
+                "chunks=1"
+            )
+    return None
+
+
+def _uses_batch(node: torch.fx.Node) -> bool:
+    """Whether a node is a batch norm in training mode."""
+    name = getattr(getattr(node.target, "_schema", None), "name", "")
+    return name in ("aten::_native_batch_norm_legit_functional", "aten::_native_batch_norm_legit")

@@ -1,0 +1,88 @@
+"""Verify a network's width groups: four independent checks at random widths, on the network itself."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from widthwise._shared import GroupError
+from widthwise.groups import Group
+from widthwise.slicing.checks import FullRun, NodeFailure, check_masked, check_order, check_restriction, check_shapes
+from widthwise.slicing.network import SlicedNetwork
+
+__all__ = ["Verification", "verify_network"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verification:
+    """What the checks found.
+
+    Attributes:
+        widths: The widths at which shapes, values and the masked network were compared.
+        classes: The class of each operator that touches a group: L (carries units), Z (sums over them), C (counts them).
+        failures: The operators that failed a check.
+    """
+
+    widths: tuple[Mapping[str, int], ...]
+    classes: Mapping[str, str]
+    failures: tuple[NodeFailure, ...]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether every check passed."""
+        return not self.failures
+
+    def raise_on_failure(self) -> None:
+        """Raise a GroupError that names the first operator that failed."""
+        if self.failures:
+            more = f" ({len(self.failures) - 1} more)" if len(self.failures) > 1 else ""
+            raise GroupError(
+                f"the width groups must hold on this network, but {self.failures[0]}{more}; "
+                "please report this operator, and place ww.StructuralDropout by hand meanwhile"
+            )
+
+    def __str__(self) -> str:
+        """Return a summary."""
+        counts = Counter(self.classes.values())
+        listed = ", ".join(f"{counts[name]} {name}" for name in "LZC" if counts[name])
+        verdict = "sound" if self.is_sound else f"{len(self.failures)} failures: " + "; ".join(map(str, self.failures))
+        return f"{verdict} at {len(self.widths)} widths; operators on units: {listed}"
+
+
+def verify_network(network: SlicedNetwork, *, num_widths: int = 3, seed: int = 0) -> Verification:
+    """Run the shape certificate, node permutation, node restriction and masked oracle on a network in evaluation mode.
+
+    Args:
+        network: The network with its groups.
+        num_widths: How many random sets of unequal widths; each group is also cut to one unit alone.
+        seed: Of widths, inputs and shuffles.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    full = FullRun(network.evaluation, network.example.leaves(), generator)
+    failures: dict[tuple[str, str], NodeFailure] = {}
+    classes: dict[str, str] = {}
+    tried: list[dict[str, int]] = []
+    for widths in _draw_widths(list(network.groups), num_widths, generator):
+        kept = network.kept(widths)
+        found = check_shapes(full, kept)
+        if not found:
+            node_classes, found = check_restriction(full, kept)
+            classes.update({name: _stronger(classes.get(name), kind) for name, kind in node_classes.items()})
+            found = found + check_masked(full, kept)
+        failures.update({(failure.check, failure.node): failure for failure in found})
+        tried.append(widths)
+    failures.update({(failure.check, failure.node): failure for failure in check_order(full, generator)})
+    return Verification(widths=tuple(tried), classes=classes, failures=tuple(failures.values()))
+
+
+def _draw_widths(groups: list[Group], num_widths: int, generator: torch.Generator) -> Iterator[dict[str, int]]:
+    for _ in range(num_widths):
+        yield {group.name: int(torch.randint(1, group.size + 1, (), generator=generator)) for group in groups}
+    for group in groups:
+        yield {group.name: 1}
+
+
+def _stronger(one: str | None, other: str) -> str:
+    """Of two classes of one node at two widths, the one that asks for more."""
+    return max(one or "L", other, key="LZC".index)
