@@ -1,0 +1,336 @@
+"""Elastic: a network that runs at any widths with one set of parameters.
+
+In training a batch is split into chunks: the first runs at full width, the others at widths drawn from equal strata of
+the law, and their outputs are joined again, so the user's loss on them is the stratified objective. Each sample is run
+once. The dropped part is never computed: the traced graph runs on views of the parameters, and gradients land in the
+full tensors. At full width in evaluation mode the network itself is called.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from widthwise._shared import WidthError
+from widthwise.elastic.batch import choose_chunks, chunk_sizes, join_leaves, split_leaves
+from widthwise.elastic.law import Law, check_generator, make_law
+from widthwise.elastic.octave import OctaveAffine
+from widthwise.elastic.widths import Width, mean_fraction, resolve_widths, warn_of_untrained
+from widthwise.graph import as_example, match_call
+from widthwise.groups import Groups
+from widthwise.measure import count_macs
+from widthwise.slicing import (
+    Form,
+    Runner,
+    SlicedNetwork,
+    Verification,
+    copy_state,
+    extract_network,
+    find_head,
+    verify_network,
+)
+
+__all__ = ["Elastic"]
+
+
+class Elastic(nn.Module):
+    """A network that runs at any widths with one set of parameters: its own.
+
+    In training each batch is split into `law.chunks` parts; one that is too small for that runs at as many of the drawn
+    widths as it has samples (with batch norm, pairs of samples), chosen at random. Batch norm uses the statistics of
+    each part, and its running statistics follow the part at full width; with one chunk they follow that one, for the
+    units that it keeps.
+
+    Args:
+        net: Any module that torch.export can trace. It is not changed; its parameters are the model's.
+        example_inputs: A tuple of positional or a dict of keyword inputs, as for `torch.export.export`.
+        law: From which training draws widths: "log_uniform", "uniform", "paper", or a `Law`.
+        output_affine: Learn a gain and a bias on the outputs per octave of width (folded away at extract). The
+            optimiser must then be given `model.parameters()`.
+        batch_dim: The batch axis of the first input.
+        generator: Draws the widths, on the CPU; by default one of its own, seeded from `torch.initial_seed()`.
+
+    Attributes:
+        net: As given.
+        law: From which training draws widths.
+        generator: What draws them.
+        output_affine: The gains and biases, or None.
+
+    Raises:
+        TraceError: The network cannot be traced, or its batch axis is fixed or ambiguous.
+        GroupError: Nothing in the network can shrink, or it has no last layer for `output_affine`.
+        WidthError: The law is none, or its rescale has no meaning on this network; or the generator is on a GPU.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 3))
+        >>> model = Elastic(net, (torch.zeros(2, 8),))
+        >>> model.widths(0.25)
+        {'0': 16}
+        >>> model.extract(0.25)[0]
+        Linear(in_features=8, out_features=16, bias=True)
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        example_inputs: tuple[Any, ...] | dict[str, Any],
+        *,
+        law: str | Law = "log_uniform",
+        output_affine: bool = False,
+        batch_dim: int = 0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.law = make_law(law)
+        self.generator = generator or torch.Generator().manual_seed(torch.initial_seed())
+        check_generator(self.generator)
+        factor = None if self.law.rescale == "none" else self.law.factor
+        self._sliced = SlicedNetwork(net, as_example(example_inputs), batch_dim=batch_dim, factor=factor)
+        self.net = net
+        self.training = net.training
+        self.output_affine = self._make_affine() if output_affine else None
+        self._widths: dict[str, int] | None = None
+        self.register_load_state_dict_pre_hook(_adopt_keys)
+
+    @property
+    def groups(self) -> Groups:
+        """The width groups; printing them shows sizes, members, and what is frozen and why."""
+        return self._sliced.groups
+
+    @property
+    def example_args(self) -> tuple[Any, ...]:
+        """The positional inputs of the example."""
+        return self._sliced.example.args
+
+    @property
+    def example_kwargs(self) -> dict[str, Any]:
+        """The keyword inputs of the example."""
+        return self._sliced.example.kwargs
+
+    @property
+    def input_batch_axes(self) -> tuple[int | None, ...]:
+        """The batch axis of each input leaf, None for leaves without one."""
+        return self._sliced.evaluation.input_batch_axes
+
+    def example_batch(self, num_samples: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the example's inputs cut or repeated to a number of samples, as (args, kwargs)."""
+        leaves, spec = pytree.tree_flatten((self.example_args, self.example_kwargs))
+        resized = [
+            leaf
+            if axis is None
+            else leaf.index_select(axis, torch.arange(num_samples, device=leaf.device) % leaf.shape[axis])
+            for leaf, axis in zip(leaves, self.input_batch_axes, strict=True)
+        ]
+        return pytree.tree_unflatten(resized, spec)
+
+    def widths(self, width: Width) -> dict[str, int]:
+        """Return the units of every group at a width.
+
+        Args:
+            width: A float in (0, 1] (a fraction of every group), a dict of group names to units (int) or fractions
+                (float), or a point of a curve.
+
+        Raises:
+            WidthError: The width is out of range, names no group, or is of another type (a bare int included).
+        """
+        return resolve_widths(width, self.groups)
+
+    def at(self, width: Width) -> AbstractContextManager[Elastic]:
+        """Run at given widths inside the `with` block; nothing is copied.
+
+        In training mode too: gradients land in the full tensors.
+
+        Raises:
+            WidthError: As for `widths`.
+
+        Warns:
+            UserWarning: A width below what the law draws.
+        """
+        widths = self.widths(width)
+        warn_of_untrained(widths, self.groups, self.law, stacklevel=2)
+        return self._keep_widths(widths)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the network: at drawn widths in training, at full width in evaluation, at given ones inside `at`.
+
+        Raises:
+            TraceError: The inputs do not have the traced shapes.
+        """
+        if self._widths is not None:
+            return self._run_at(self._widths, args, kwargs)
+        if not self.training:
+            return self.net(*args, **kwargs)
+        return self._run_drawn(args, kwargs)
+
+    def extract(
+        self,
+        width: Width,
+        *,
+        calibrate: Iterable[Any] | None = None,
+        refit: Iterable[Any] | None = None,
+        form: Form | None = None,
+    ) -> nn.Module:
+        """Return the small plain network at a width, in evaluation mode; it shares no storage with this one.
+
+        Args:
+            width: As for `widths`.
+            calibrate: A loader of training samples; BatchNorm statistics are measured again on its first 2,048.
+            refit: A loader of (inputs, class labels) on which the last layer is fitted again for this width.
+            form: "module" for the network's own class, "graph" for a `torch.fx.GraphModule`; None takes the own class
+                where its attributes can be set so that it computes the same.
+
+        Raises:
+            WidthError: The width is out of range, or form="module" cannot be had.
+            DataError: A loader is empty or does not yield what the network takes.
+            GroupError: `refit` finds no last layer that it can fit, or labels that are no classes.
+
+        Warns:
+            UserWarning: A width below what the law draws.
+        """
+        widths, runner = self.widths(width), self._sliced.evaluation
+        warn_of_untrained(widths, self.groups, self.law, stacklevel=2)
+        kept = self._sliced.kept(widths)
+        state = copy_state(runner, kept)
+        if self.output_affine is not None:
+            head = find_head(runner.program)
+            self.output_affine.fold(
+                state, head.weight, head.bias, self.output_affine.row(mean_fraction(widths, self.groups))
+            )
+        example = self._sliced.example
+        return extract_network(self.net, runner, kept, state, example, calibrate=calibrate, refit=refit, form=form)
+
+    def macs(self, width: Width = 1.0) -> int:
+        """Return the multiply-accumulates of one sample at a width."""
+        kept = self._sliced.kept(self.widths(width))
+        return count_macs(self._sliced.evaluation.program.inference, kept)
+
+    def training_macs(self, *, num_draws: int = 256) -> float:
+        """Return the mean forward multiply-accumulates per sample under the law, from a generator of its own."""
+        generator = torch.Generator().manual_seed(0)
+        draws = [draw for _ in range(num_draws) for draw in self._draw(generator)]
+        known: dict[tuple[int, ...], int] = {}
+        for draw in draws:
+            if (key := tuple(draw.values())) not in known:
+                known[key] = self.macs(draw)
+        return sum(known[tuple(draw.values())] for draw in draws) / len(draws)
+
+    def verify(self, *, num_widths: int = 3, seed: int = 0) -> Verification:
+        """Check the width groups on this network: shapes, order and values at random widths against independent forms.
+
+        Raises:
+            GroupError: A check fails; the message names the operator.
+        """
+        verification = verify_network(self._sliced, num_widths=num_widths, seed=seed)
+        verification.raise_on_failure()
+        return verification
+
+    def elastic_state(self) -> dict[str, Tensor]:
+        """Return the tensors that belong to no parameter of the network, to save beside the weights.
+
+        Gains and biases per octave; nothing without `output_affine`.
+        """
+        return {} if self.output_affine is None else self.output_affine.state_dict(prefix="output_affine.")
+
+    def load_elastic_state(self, state: Mapping[str, Tensor]) -> None:
+        """Load what `elastic_state` gave.
+
+        Raises:
+            WidthError: The tensors are those of another model or setting.
+        """
+        own = self.elastic_state()
+        if {name: t.shape for name, t in own.items()} != {name: t.shape for name, t in state.items()}:
+            raise WidthError(
+                f"expected the elastic state {_describe(own)}, got {_describe(state)}; "
+                "build the model with the settings it was saved with"
+            )
+        with torch.no_grad():
+            for name, tensor in own.items():
+                tensor.copy_(state[name])
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the network's own state dict: its keys and its shapes."""
+        return self.net.state_dict(*args, **kwargs)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load a state dict of the network."""
+        return self.net.load_state_dict(state_dict, strict=strict, assign=assign)
+
+    def extra_repr(self) -> str:
+        """Return the law and the groups on one line."""
+        sizes = ", ".join(f"{group.name}: {group.size}" for group in self.groups)
+        return f"groups=({sizes}), law={self.law}"
+
+    @contextmanager
+    def _keep_widths(self, widths: dict[str, int]) -> Generator[Elastic]:
+        before, self._widths = self._widths, widths
+        try:
+            yield self
+        finally:
+            self._widths = before
+
+    def _draw(self, generator: torch.Generator) -> list[dict[str, int]]:
+        lower_bounds = {group.name: group.lower_bound for group in self.groups}
+        return self.law.draw(self.groups.sizes, generator, lower_bounds=lower_bounds)
+
+    def _run_at(self, widths: dict[str, int], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        is_full = widths == self.groups.sizes
+        if is_full and not self.training:
+            return self.net(*args, **kwargs)
+        runner = self._sliced.current
+        leaves = runner.leaves_of(match_call(self.net, self._sliced.example, args, kwargs))
+        kept = self._sliced.kept(widths)
+        buffers, outputs = runner.run(kept, leaves)
+        if is_full:
+            runner.write_back(kept, buffers)
+        return _nest(runner, self._adjust(outputs, widths))
+
+    def _run_drawn(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        runner = self._sliced.current
+        leaves = runner.leaves_of(match_call(self.net, self._sliced.example, args, kwargs))
+        draws = self._draw(self.generator)
+        least = 2 if runner.normalizes_batches else 1
+        sizes = chunk_sizes(runner.batch_of(leaves), len(draws), least=least)
+        draws = choose_chunks(draws, len(sizes), self.generator)
+        kepts = [self._sliced.kept(draw) for draw in draws]
+        results = runner.run_together(kepts, split_leaves(leaves, runner.input_batch_axes, sizes))
+        if self.law.chunks == 1 or draws[0] == self.groups.sizes:
+            runner.write_back(kepts[0], results[0][0])
+        outputs = [self._adjust(output, draw) for (_, output), draw in zip(results, draws, strict=True)]
+        return _nest(runner, join_leaves(outputs, runner.output_batch_axes, sizes))
+
+    def _adjust(self, outputs: tuple[Any, ...], widths: dict[str, int]) -> tuple[Any, ...]:
+        if self.output_affine is None:
+            return outputs
+        row = self.output_affine.row(mean_fraction(widths, self.groups))
+        return tuple(self.output_affine(leaf, row) if isinstance(leaf, Tensor) else leaf for leaf in outputs)
+
+    def _make_affine(self) -> OctaveAffine:
+        runner = self._sliced.evaluation
+        head = find_head(runner.program)
+        names = [entry.target for entry in runner.program.state]
+        bias = runner.state()[names.index(head.bias)]
+        return OctaveAffine(max(1, round(-math.log2(self.law.lowest))), bias.shape[0], bias)
+
+
+def _nest(runner: Runner, leaves: Iterable[Any]) -> Any:
+    """Return output leaves in the structure in which the network returns them."""
+    return pytree.tree_unflatten(list(leaves), runner.program.trace.output_spec)
+
+
+def _adopt_keys(module: Elastic, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Let a module that contains an elastic model load the keys that its state dict has: those of the network."""
+    for key in [key for key in state_dict if key.startswith(prefix)]:
+        state_dict[f"{prefix}net.{key[len(prefix) :]}"] = state_dict.pop(key)
+    for key, tensor in module.elastic_state().items():
+        # Saved apart; loading them onto themselves keeps a strict parent from missing them.
+        state_dict[prefix + key] = tensor
+
+
+def _describe(state: Mapping[str, Tensor]) -> str:
+    return "{" + ", ".join(f"{name}: {tuple(tensor.shape)}" for name, tensor in sorted(state.items())) + "}"

@@ -1,0 +1,102 @@
+"""Resolve what a user calls a width into units per group."""
+
+import difflib
+import math
+import warnings
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any, Protocol, runtime_checkable
+
+from widthwise._shared import WidthError
+from widthwise.elastic.law import Law
+from widthwise.groups import Group, Groups, units
+
+__all__ = ["HasWidths", "Width", "mean_fraction", "resolve_widths", "warn_of_untrained"]
+
+
+@runtime_checkable
+class HasWidths(Protocol):
+    """A point of a curve: it knows the units of every group."""
+
+    @property
+    def widths(self) -> Mapping[str, int]:
+        """Units per group."""
+        ...
+
+
+Width = float | Mapping[str, int | float] | HasWidths
+
+
+def resolve_widths(width: Any, groups: Groups) -> dict[str, int]:
+    """Return the units of every group at a width.
+
+    Args:
+        width: A float in (0, 1] is that fraction of every group; a mapping names groups with units (int) or a fraction
+            (float), others stay full; a point of a curve.
+        groups: The width groups of the model.
+
+    Raises:
+        WidthError: A width out of range, an unknown group, or another type; a bare int included.
+    """
+    if isinstance(width, float):
+        _check_fraction(width, f"a fraction of every group ({groups[0].name}: 1 to {groups[0].size} units)")
+        return {group.name: units(width, group.size, group.lower_bound) for group in groups}
+    if isinstance(width, HasWidths):
+        width = width.widths
+    if not isinstance(width, Mapping):
+        first = groups[0]
+        raise WidthError(
+            "a width must be a fraction in (0, 1], a dict of group names or a point of a curve, got "
+            f"{_show(width)}; for units of one group write {{{first.name!r}: {min(4, first.size)}}} "
+            f"({first.name} has 1 to {first.size})"
+        )
+    sizes = groups.sizes
+    for name in width:
+        if name not in sizes:
+            near = difflib.get_close_matches(str(name), sizes, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"the groups are {', '.join(sizes)}"
+            raise WidthError(f"expected the name of a width group, got {name!r}; {hint}")
+    return {group.name: _resolve_one(width.get(group.name, group.size), group) for group in groups}
+
+
+def mean_fraction(widths: Mapping[str, int], groups: Groups) -> float:
+    """Return the geometric mean of the fractions that the groups keep."""
+    logs = [math.log(widths[group.name] / group.size) for group in groups]
+    return math.exp(sum(logs) / len(logs))
+
+
+def warn_of_untrained(widths: Mapping[str, int], groups: Groups, law: Law, *, stacklevel: int) -> None:
+    """Warn, in the caller `stacklevel` frames up, where a group keeps less than the law draws."""
+    for group in groups:
+        trained = units(law.lowest, group.size, group.lower_bound)
+        if widths[group.name] < trained:
+            warnings.warn(
+                f"the law draws at least {trained} units of {group.name} (lowest={law.lowest:g}), got "
+                f"{widths[group.name]}; a width that training never saw scores poorly, train with a smaller lowest",
+                UserWarning,
+                stacklevel=stacklevel + 1,
+            )
+            return
+
+
+def _resolve_one(value: Any, group: Group) -> int:
+    if isinstance(value, float):
+        _check_fraction(value, f"a fraction of {group.name} ({group.size} units)")
+        return units(value, group.size, group.lower_bound)
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= int(value) <= group.size:
+        raise WidthError(
+            f"kept must lie in [1, {group.size}] (width of {group.name}), got {_show(value)}; "
+            f"use kept={group.size} for the full model"
+        )
+    return int(value)
+
+
+def _check_fraction(value: float, what: str) -> None:
+    if not 0 < value <= 1:
+        raise WidthError(f"{what} must lie in (0, 1], got {value!r}; use 1.0 for the full model")
+
+
+def _show(value: object) -> str:
+    """One line for an error message, however large the value is."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
