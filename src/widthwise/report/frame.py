@@ -1,0 +1,149 @@
+"""Where things stand in a picture of curves: ranges, ticks, and which points have room for a word."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, final
+
+from widthwise._shared import CurveError
+from widthwise.curves import Curve, Point
+from widthwise.report.words import is_share, width_words
+
+__all__ = ["Frame", "choose_labelled", "linear_ticks", "log_ticks", "make_frame", "place_words"]
+
+# Free space around the points, as a share of the range.
+_MARGIN_X, _MARGIN_Y = 0.06, 0.09
+
+# Widths of a bold letter, and of the space beside a line, as a share of the picture's.
+_LETTER, _GAP = 0.0105, 0.01
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frame:
+    """The ranges of a picture: parameters along a logarithmic x axis, scores along y.
+
+    Attributes:
+        x_range: Parameters at the left and right edge.
+        y_range: Scores at the lower and upper edge.
+        x_ticks: Parameters to mark.
+        y_ticks: Scores to mark.
+        as_share: Whether scores are written in percent.
+    """
+
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    x_ticks: tuple[float, ...]
+    y_ticks: tuple[float, ...]
+    as_share: bool
+
+    def place(self, params: float, score: float) -> tuple[float, float]:
+        """Return where that is, from (0, 0) in the lower left corner to (1, 1) in the upper right one."""
+        left, right = (math.log(edge) for edge in self.x_range)
+        low, high = self.y_range
+        return (math.log(max(params, 1)) - left) / (right - left), (score - low) / (high - low)
+
+
+def make_frame(curve: Curve, others: Mapping[str, Curve], point: Point | None) -> Frame:
+    """Return the frame that holds all the curves, and the point.
+
+    Raises:
+        CurveError: Where the curves are of different scores.
+    """
+    curves = [curve, *others.values()]
+    for name, other in others.items():
+        if (other.name, other.higher_is_better) != (curve.name, curve.higher_is_better):
+            raise CurveError(
+                f"expected curves of one score in a picture, got {curve.name} and, in {name}, {other.name}; "
+                "draw them one by one"
+            )
+    points = [found for each in curves for found in each.points] + ([] if point is None else [point])
+    params = [max(found.params, 1) for found in points]
+    x_range = _widen_log(min(params), max(params))
+    y_range = _widen(min(found.score for found in points), max(found.score for found in points))
+    return Frame(
+        x_range=x_range,
+        y_range=y_range,
+        x_ticks=log_ticks(*x_range),
+        y_ticks=linear_ticks(*y_range),
+        as_share=is_share(curves),
+    )
+
+
+def log_ticks(low: float, high: float) -> tuple[float, ...]:
+    """Return at most eight round numbers in [low, high], evenly apart on a logarithmic axis.
+
+    Example:
+        >>> log_ticks(300, 30_000)
+        (500.0, 1000.0, 2000.0, 5000.0, 10000.0, 20000.0)
+    """
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for leads in ((1, 2, 5), (1, 3), (1,)):
+        ticks = [lead * 10.0**exponent for exponent in exponents for lead in leads]
+        inside = tuple(tick for tick in ticks if low <= tick <= high)
+        if len(inside) <= 8:
+            # A range within one decade may hold too few of them.
+            return inside if len(inside) > 1 else linear_ticks(low, high)
+    return inside[:: math.ceil(len(inside) / 8)]
+
+
+def linear_ticks(low: float, high: float) -> tuple[float, ...]:
+    """Return between three and seven round numbers in [low, high], evenly apart.
+
+    Example:
+        >>> linear_ticks(0.37, 0.99)
+        (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    """
+    span = high - low
+    power = 10.0 ** math.floor(math.log10(span))
+    step = next(lead * power for lead in (0.2, 0.25, 0.5, 1.0, 2.0) if span / (lead * power) < 7)
+    first = math.ceil(low / step - 1e-9)
+    # Multiples of the step, written in as many digits as it has, are free of rounding such as 0.6000000000000001.
+    ticks = (round(index * step, 12 - math.floor(math.log10(step))) for index in range(first, first + 9))
+    return tuple(tick for tick in ticks if tick <= high + 1e-9 * span)
+
+
+def choose_labelled(
+    points: Sequence[Point], frame: Frame, point: Point | None, *, gap: tuple[float, float]
+) -> list[Point]:
+    """Return the points whose width has room beside the marker, the picked one and whole fractions first.
+
+    Args:
+        points: Those of one curve.
+        frame: Where they stand.
+        point: The picked one.
+        gap: Width and height of a word, as shares of the picture.
+    """
+
+    def rank(found: Point) -> tuple[bool, bool, bool]:
+        return found != point, found.width != 1.0, not width_words(found).startswith("1/")
+
+    chosen: list[Point] = []
+    for found in sorted((each for each in points if width_words(each)), key=rank):
+        x, y = frame.place(found.params, found.score)
+        places = (frame.place(other.params, other.score) for other in chosen)
+        if all(abs(x - other_x) >= gap[0] or abs(y - other_y) >= gap[1] for other_x, other_y in places):
+            chosen.append(found)
+    return chosen
+
+
+def place_words(x: float, words: str) -> tuple[float, Literal["left", "right"]]:
+    """Return where words about something at `x` stand, and which of their ends stands there; x is from 0 to 1.
+
+    To the right of it where they fit; else to the left of it where that is far from the left edge, where the narrow
+    networks are; else at the right edge.
+    """
+    if x + _GAP + _LETTER * len(words) <= 1:
+        return x + _GAP, "left"
+    return (x - _GAP, "right") if x >= 0.7 else (1 - _GAP, "right")
+
+
+def _widen_log(low: float, high: float) -> tuple[float, float]:
+    # A single point stands in the middle of a factor of four.
+    margin = (high / low) ** _MARGIN_X if high > low else 2.0
+    return low / margin, high * margin
+
+
+def _widen(low: float, high: float) -> tuple[float, float]:
+    margin = _MARGIN_Y * (high - low) if high > low else 0.05 * abs(high) or 0.5
+    return low - margin, high + margin

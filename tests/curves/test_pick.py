@@ -1,0 +1,398 @@
+import math
+import re
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from widthwise._shared import CurveError, NoPointError
+from widthwise.curves import Curve, Limits, Point
+from widthwise.curves.pick import choose_point, parse_drop
+
+COSTS = {"max_params": "params", "max_macs": "macs", "max_bytes": "bytes", "max_latency_ms": "latency_ms"}
+
+
+def make_point(width: float, score: float, params: int, **costs: float) -> Point:
+    given_costs = {"macs": params * 2, "bytes": params * 4, "latency_ms": params / 1000, **costs}
+    return Point(width=width, widths={"fc1": round(width * 2**20)}, score=score, params=params, **given_costs)
+
+
+# Narrow to wide: 0.41, 0.80, 0.955, 0.97 of accuracy.
+POINTS = [
+    make_point(0.03125, 0.41, 2314),
+    make_point(0.125, 0.8, 9000),
+    make_point(0.5, 0.955, 60_000),
+    make_point(1.0, 0.97, 200_000),
+]
+
+
+def choose(points: Sequence[Point] = POINTS, *, higher_is_better: bool = True, **limits: object) -> Point:
+    return choose_point(points, Limits(**limits), higher_is_better=higher_is_better)  # pyright: ignore[reportArgumentType]
+
+
+def message_of(points: Sequence[Point] = POINTS, *, higher_is_better: bool = True, **limits: object) -> str:
+    with pytest.raises(NoPointError) as caught:
+        choose(points, higher_is_better=higher_is_better, **limits)
+    return str(caught.value)
+
+
+# The rules, one by one
+
+
+@pytest.mark.parametrize(
+    ("limits", "width"),
+    [
+        ({"max_params": 60_000}, 0.5),
+        ({"max_params": 59_999}, 0.125),
+        ({"max_macs": 18_000}, 0.125),
+        ({"max_bytes": 240_000}, 0.5),
+        ({"max_latency_ms": 9.0}, 0.125),
+        ({"min_score": 0.8}, 0.125),
+        ({"min_score": 0.81}, 0.5),
+        ({"max_drop": 0.02}, 0.5),
+        ({"max_drop": 0.0}, 1.0),
+        ({"max_drop": "20%"}, 0.125),
+        ({"max_drop": "1%"}, 1.0),
+        ({"max_params": 100_000, "max_drop": 0.2}, 0.5),
+        ({"max_params": 100_000, "min_score": 0.5}, 0.5),
+        ({"max_params": 100_000, "max_macs": 20_000}, 0.125),
+        ({"min_score": 0.5, "max_drop": 0.02}, 0.5),
+    ],
+)
+def test_the_pick_is_the_best_under_a_cost_and_the_cheapest_under_quality_alone(
+    limits: dict[str, object], width: float
+) -> None:
+    assert choose(**limits).width == width
+
+
+def test_equal_scores_go_to_fewer_parameters() -> None:
+    points = [make_point(1.0, 0.9, 300), make_point(0.5, 0.9, 200), make_point(0.25, 0.8, 100)]
+
+    assert choose(points, max_params=1000).width == 0.5
+    assert choose(points, min_score=0.85).width == 0.5
+
+
+def test_equal_parameters_go_to_fewer_macs_and_then_to_the_better_score() -> None:
+    points = [
+        make_point(1.0, 0.9, 100, macs=50),
+        make_point(0.5, 0.9, 100, macs=40),
+        make_point(0.25, 0.95, 100, macs=40),
+    ]
+
+    assert choose(points[:2], max_params=1000).width == 0.5
+    assert choose(points[:2], min_score=0.5).width == 0.5
+    assert choose(points, min_score=0.5).width == 0.25
+
+
+def test_lower_is_better_where_the_score_says_so() -> None:
+    points = [make_point(0.25, 3.0, 100), make_point(0.5, 2.0, 200), make_point(1.0, 1.9, 400)]
+
+    assert choose(points, higher_is_better=False, max_params=300).width == 0.5
+    assert choose(points, higher_is_better=False, min_score=2.5).width == 0.5
+    assert choose(points, higher_is_better=False, max_drop=0.2).width == 0.5
+    assert choose(points, higher_is_better=False, max_drop="60%").width == 0.25
+
+
+def test_a_narrow_network_that_beats_the_full_one_has_no_drop() -> None:
+    assert choose([make_point(0.5, 0.99, 10), make_point(1.0, 0.98, 20)], max_drop=0).width == 0.5
+
+
+def test_a_drop_of_exactly_the_limit_is_within_it() -> None:
+    assert 0.97 - 0.96 > 0.01
+    assert choose([make_point(0.5, 0.96, 10), make_point(1.0, 0.97, 20)], max_drop=0.01).width == 0.5
+
+
+def test_a_relative_drop_of_a_negative_score_is_relative_to_its_size() -> None:
+    points = [make_point(0.5, -104.0, 10), make_point(1.0, -100.0, 20)]
+
+    assert choose(points, max_drop="5%").width == 0.5
+    assert choose(points, max_drop="3%").width == 1.0
+
+
+# Properties
+
+
+def curves_of() -> st.SearchStrategy[list[Point]]:
+    one = st.tuples(st.integers(0, 20), st.integers(1, 30), st.integers(1, 30), st.integers(1, 30), st.integers(1, 30))
+
+    def build(rows: list[tuple[int, int, int, int, int]]) -> list[Point]:
+        return [
+            make_point((index + 1) / len(rows), score / 20, a, macs=b, bytes=c, latency_ms=float(d))
+            for index, (score, a, b, c, d) in enumerate(rows)
+        ]
+
+    return st.lists(one, min_size=1, max_size=8).map(build)
+
+
+budgets = st.fixed_dictionaries(
+    {},
+    optional={
+        **{name: st.integers(1, 30) for name in COSTS},
+        "min_score": st.integers(0, 20).map(lambda n: n / 20),
+        "max_drop": st.integers(0, 20).map(lambda n: n / 20) | st.integers(0, 120).map(lambda n: f"{n}%"),
+    },
+).filter(bool)
+
+
+def keeps_to(point: Point, points: list[Point], limits: dict[str, object], *, higher: bool) -> bool:
+    """The limits once more, in plain words and whole numbers: scores are twentieths."""
+    twentieths = {id(one): round(one.score * 20) * (1 if higher else -1) for one in points}
+    full = next(one for one in points if one.width == 1.0)
+    loss = twentieths[id(full)] - twentieths[id(point)]
+    for name, limit in limits.items():
+        if name in COSTS and getattr(point, COSTS[name]) > limit:
+            return False
+        if name == "min_score" and twentieths[id(point)] < round(limit * 20) * (1 if higher else -1):
+            return False
+        if name == "max_drop" and isinstance(limit, str) and 100 * loss > int(limit[:-1]) * abs(twentieths[id(full)]):
+            return False
+        if name == "max_drop" and not isinstance(limit, str) and loss > round(limit * 20):
+            return False
+    return True
+
+
+@given(points=curves_of(), limits=budgets, higher=st.booleans())
+def test_the_pick_keeps_to_every_limit_and_none_that_does_is_better(
+    points: list[Point], limits: dict[str, object], higher: bool
+) -> None:
+    admissible = [point for point in points if keeps_to(point, points, limits, higher=higher)]
+    if not admissible:
+        with pytest.raises(NoPointError):
+            choose(points, higher_is_better=higher, **limits)
+        return
+    picked = choose(points, higher_is_better=higher, **limits)
+
+    assert picked in admissible
+    if any(name in COSTS for name in limits):
+        best = max(point.score if higher else -point.score for point in admissible)
+        assert (picked.score if higher else -picked.score) == best
+        assert picked.params == min(point.params for point in admissible if point.score == picked.score)
+    else:
+        assert picked.params == min(point.params for point in admissible)
+
+
+@given(points=curves_of(), name=st.sampled_from(list(COSTS)), budget=st.integers(1, 30), more=st.integers(0, 30))
+def test_a_larger_budget_never_has_a_worse_score(points: list[Point], name: str, budget: int, more: int) -> None:
+    assume(any(getattr(point, COSTS[name]) <= budget for point in points))
+
+    assert choose(points, **{name: budget + more}).score >= choose(points, **{name: budget}).score
+
+
+@given(points=curves_of(), drop=st.floats(0, 1), more=st.floats(0, 1))
+def test_a_larger_drop_never_costs_more_parameters(points: list[Point], drop: float, more: float) -> None:
+    assert choose(points, max_drop=drop + more).params <= choose(points, max_drop=drop).params
+
+
+@given(points=curves_of(), limits=budgets, higher=st.booleans())
+def test_what_a_refusal_asks_for_has_the_point_that_it_names(
+    points: list[Point], limits: dict[str, object], higher: bool
+) -> None:
+    assume(not any(keeps_to(point, points, limits, higher=higher) for point in points))
+    message = message_of(points, higher_is_better=higher, **limits)
+
+    asked = dict(re.findall(r'(\w+)="?([-0-9.]+%?)', message.split("; ask for ")[1]))
+    numbers = {name: text if "%" in text else float(text) for name, text in asked.items()}
+    picked = choose(points, higher_is_better=higher, **{**limits, **numbers})
+    nearest = next(point for point in points if f"the nearest is width {point.label} with" in message)
+    assert keeps_to(
+        nearest, points, {name: limit for name, limit in limits.items() if name not in asked}, higher=higher
+    )
+    assert (
+        picked.score * (1 if higher else -1) >= nearest.score * (1 if higher else -1) or picked.params <= nearest.params
+    )
+
+
+@given(score=st.floats(1e-6, 1e6), latency_ms=st.floats(1e-6, 1e6), higher=st.booleans())
+def test_the_number_that_a_refusal_asks_for_is_enough_whatever_its_digits(
+    score: float, latency_ms: float, higher: bool
+) -> None:
+    points = [make_point(0.5, score, 10, latency_ms=latency_ms)]
+    by_score = message_of(points, higher_is_better=higher, min_score=score * (2 if higher else 0.5))
+    by_latency = message_of(points, max_latency_ms=latency_ms / 2)
+
+    assert choose(points, higher_is_better=higher, min_score=number_after("min_score=", by_score)) is points[0]
+    assert choose(points, max_latency_ms=number_after("max_latency_ms=", by_latency)) is points[0]
+
+
+@given(score=st.floats(0.1, 0.9), full=st.floats(0.91, 1.0), is_relative=st.booleans())
+def test_the_drop_that_a_refusal_asks_for_is_enough_whatever_its_digits(
+    score: float, full: float, is_relative: bool
+) -> None:
+    points = [make_point(0.5, score, 10), make_point(1.0, full, 10**9)]
+    drop = (full - score) / 2
+    message = message_of(points, max_params=10, max_drop=f"{100 * drop / full}%" if is_relative else drop)
+    asked = number_after("max_drop=", message)
+
+    assert choose(points, max_params=10, max_drop=f"{asked}%" if is_relative else asked) is points[0]
+
+
+def number_after(words: str, message: str) -> float:
+    found = re.search(rf'; ask for {words}"?([0-9.]+)', message)
+    assert found is not None
+    return float(found[1])
+
+
+# Refusals
+
+
+def test_a_refusal_names_the_nearest_point_and_what_to_ask_for() -> None:
+    assert message_of(max_params=100) == (
+        "no point has at most 100 parameters; the nearest is width 0.03125 with 2,314 parameters (score 0.41); "
+        "ask for max_params=2314 or train with a smaller `lowest`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (
+            {"max_macs": 1000},
+            (
+                "no point has at most 1,000 MACs; the nearest is width 0.03125 with 4,628 MACs (score 0.41); "
+                "ask for max_macs=4628 or train with a smaller `lowest`"
+            ),
+        ),
+        (
+            {"max_bytes": 9000},
+            (
+                "no point has at most 9,000 bytes; the nearest is width 0.03125 with 9,256 bytes (score 0.41); "
+                "ask for max_bytes=9256 or train with a smaller `lowest`"
+            ),
+        ),
+        (
+            {"max_latency_ms": 0.5},
+            (
+                "no point has at most 0.5 ms; the nearest is width 0.03125 with 2.314 ms (score 0.41); "
+                "ask for max_latency_ms=2.314 or train with a smaller `lowest`"
+            ),
+        ),
+        (
+            {"min_score": 0.99},
+            (
+                "no point has a score of at least 0.99; the nearest is width 1 with score 0.97; "
+                "ask for min_score=0.97 or train longer"
+            ),
+        ),
+        (
+            {"max_params": 10_000, "max_drop": 0.05},
+            (
+                "no point has at most 10,000 parameters and a drop of at most 0.05; "
+                "the nearest is width 0.125 with a drop of 0.17 (score 0.8); ask for max_drop=0.17 or train longer"
+            ),
+        ),
+        (
+            {"max_params": 10_000, "max_drop": " 5% "},
+            (
+                "no point has at most 10,000 parameters and a drop of at most 5%; "
+                "the nearest is width 0.125 with a drop of 17.53% (score 0.8); "
+                'ask for max_drop="17.53%" or train longer'
+            ),
+        ),
+        (
+            {"max_params": 2000, "min_score": 0.5},
+            (
+                "no point has at most 2,000 parameters and a score of at least 0.5; "
+                "the nearest is width 0.03125 with 2,314 parameters, score 0.41; "
+                "ask for max_params=2314 and min_score=0.41 or train longer"
+            ),
+        ),
+    ],
+)
+def test_a_refusal_speaks_of_the_limits_that_its_point_breaks(limits: dict[str, object], message: str) -> None:
+    assert message_of(**limits) == message
+
+
+def test_a_refusal_says_at_most_where_lower_is_better() -> None:
+    points = [make_point(0.5, 3.00004, 10), make_point(1.0, 2.00004, 20)]
+
+    assert message_of(points, higher_is_better=False, min_score=1.5) == (
+        "no point has a score of at most 1.5; the nearest is width 1 with score 2.001; "
+        "ask for min_score=2.001 or train longer"
+    )
+
+
+def test_a_percentage_of_a_score_of_zero_is_asked_for_as_a_number() -> None:
+    points = [make_point(0.5, -0.5, 10), make_point(1.0, 0.0, 1000)]
+
+    assert message_of(points, max_params=15, max_drop="5%").endswith("ask for max_drop=0.5 or train longer")
+
+
+# Limits that make no sense
+
+
+def test_no_limit_is_refused() -> None:
+    with pytest.raises(CurveError) as caught:
+        Limits()
+
+    assert str(caught.value) == (
+        "expected at least one limit to pick a point by, got none; "
+        "set one of max_params, max_macs, max_bytes, max_latency_ms, min_score, max_drop"
+    )
+
+
+@pytest.mark.parametrize("name", list(COSTS))
+@pytest.mark.parametrize("limit", [0, -1, math.inf, math.nan, True, "100"])
+def test_a_cost_that_is_no_positive_number_is_refused(name: str, limit: object) -> None:
+    with pytest.raises(CurveError) as caught:
+        Limits(**{name: limit})  # pyright: ignore[reportArgumentType]
+
+    assert str(caught.value) == f"expected {name} to be a positive number, got {limit!r}; give such a number"
+
+
+@pytest.mark.parametrize("limit", [math.nan, math.inf, True, "0.9"])
+def test_a_least_score_that_is_no_number_is_refused(limit: object) -> None:
+    with pytest.raises(CurveError) as caught:
+        Limits(min_score=limit)  # pyright: ignore[reportArgumentType]
+
+    assert str(caught.value) == f"expected min_score to be a finite number, got {limit!r}; give such a number"
+
+
+@pytest.mark.parametrize(
+    "drop", [-0.1, math.nan, math.inf, True, "1", "0.01", "-1%", "one%", "%", "", "nan%", "1%%", [0.1]]
+)
+def test_a_drop_that_is_neither_a_number_nor_a_percentage_is_refused(drop: object) -> None:
+    with pytest.raises(CurveError) as caught:
+        Limits(max_drop=drop)  # pyright: ignore[reportArgumentType]
+
+    assert str(caught.value) == (
+        "expected max_drop to be a number of at least 0 in the unit of the score, "
+        f'or a percentage such as "1%", got {drop!r}; give one of the two'
+    )
+
+
+@pytest.mark.parametrize(
+    ("drop", "parsed"), [(0.01, (0.01, False)), (2, (2.0, False)), ("1%", (0.01, True)), (" 2.5 % ", (0.025, True))]
+)
+def test_a_drop_is_read_as_a_number_or_as_a_percentage(drop: object, parsed: tuple[float, bool]) -> None:
+    assert parse_drop(drop) == parsed
+
+
+def test_a_drop_needs_the_full_width() -> None:
+    with pytest.raises(CurveError) as caught:
+        choose(POINTS[:3], max_drop=0.01)
+
+    assert str(caught.value) == (
+        "expected a curve with the full width for max_drop, got none; measure it again with 1.0 among the widths"
+    )
+
+
+def test_a_latency_that_nobody_measured_cannot_be_limited() -> None:
+    point = Point(width=0.5, widths={"fc1": 1}, score=0.5, params=1, macs=1, bytes=1)
+
+    with pytest.raises(CurveError) as caught:
+        choose([*POINTS, point], max_latency_ms=1.0)
+
+    assert str(caught.value) == (
+        "expected a curve with latencies for max_latency_ms, got none at width 0.5; "
+        "measure the curve again with latency=True"
+    )
+
+
+def test_a_curve_picks_from_its_own_points_in_its_own_direction() -> None:
+    curve = Curve(points=tuple(POINTS), name="loss", higher_is_better=False)
+
+    assert curve.pick(max_params=60_000).width == 0.03125
+    assert (
+        curve.pick(max_macs=20_000, max_bytes=40_000, max_latency_ms=10, min_score=0.9, max_drop=0.1).width == 0.03125
+    )

@@ -1,0 +1,422 @@
+import json
+import math
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.curves.stand_in import StandIn
+from widthwise._shared import CurveError, WidthError
+from widthwise.curves import Curve, Score, curve, sweep
+from widthwise.curves.sweep import Evaluate
+from widthwise.measure import count_parameters, safetensors_bytes
+
+BATCH = torch.randn(20, 6, generator=torch.Generator().manual_seed(3))
+
+
+def first_output(net: nn.Module) -> float:
+    """A score that tells any two networks apart."""
+    with torch.no_grad():
+        return float(net(BATCH).sum())
+
+
+def fails_below(units: int, result: object = None) -> Evaluate:
+    def evaluate(net: nn.Module) -> float:
+        if net[0].out_features >= units:
+            return 0.5
+        if isinstance(result, Exception):
+            raise result
+        return result  # pyright: ignore[reportReturnType]
+
+    return evaluate
+
+
+# What is measured
+
+
+def test_default_widths_are_half_octaves_from_the_lowest_trained_to_full(model: StandIn) -> None:
+    found = curve(model, first_output, latency=False)
+
+    assert [point.width for point in found] == [2 ** (-step / 2) for step in range(6, -1, -1)]
+
+
+def test_every_score_is_of_the_extracted_network(model: StandIn) -> None:
+    for point in curve(model, first_output, widths=[1.0, 0.5, 0.25], latency=False):
+        assert point.score == first_output(model.extract(point))
+
+
+def test_costs_are_those_of_the_extracted_network(model: StandIn) -> None:
+    for point in curve(model, first_output, widths=[1.0, 0.5, {"fc1": 5}], latency=False):
+        small = model.extract(point)
+        assert point.params == count_parameters(small)
+        assert point.bytes == safetensors_bytes(small)
+        assert point.macs == model.macs(point) == sum(p.numel() for p in small.parameters() if p.dim() == 2)
+        assert point.widths == model.widths(point)
+
+
+def test_points_can_be_given_as_widths_again(model: StandIn) -> None:
+    first = curve(model, first_output, widths=[0.5, {"fc1": 5}], latency=False)
+
+    assert curve(model, first_output, widths=first.points, latency=False).points == first.points
+
+
+def test_the_same_network_is_measured_once(model: StandIn) -> None:
+    found = curve(model, first_output, widths=[0.5, 0.501, {"fc1": 16, "fc2": 8}], latency=False)
+
+    assert len(found) == len(model.calls) == 1
+
+
+def test_the_network_is_scored_in_eval_mode(model: StandIn) -> None:
+    model.net.train()
+
+    assert [
+        point.score for point in curve(model, lambda net: float(not net.training), widths=[0.5], latency=False)
+    ] == [1.0]
+
+
+def test_costs_are_taken_before_an_evaluation_that_changes_the_network(model: StandIn) -> None:
+    def spoil(net: nn.Module) -> float:
+        net.append(nn.Linear(1000, 1000))
+        return 1.0
+
+    assert curve(model, spoil, widths=[1.0], latency=False).points[0].params < 1000
+
+
+def test_a_score_gives_the_curve_its_name_and_direction(model: StandIn) -> None:
+    def loss(net: nn.Module, batch: Tensor) -> Tensor:
+        return net(batch).square().mean(dim=1)
+
+    score = Score(loss, [BATCH], higher_is_better=False, name="loss")
+    found = curve(model, score, widths=[0.5], latency=False)
+
+    assert (found.name, found.higher_is_better) == ("loss", False)
+    assert found.points[0].score == score(model.extract(0.5))
+    assert found.points[0].scores == {"loss": found.points[0].score}
+
+
+def test_a_function_is_a_score_where_higher_is_better(model: StandIn) -> None:
+    found = curve(model, first_output, widths=[0.5], latency=False)
+
+    assert (found.name, found.higher_is_better) == ("score", True)
+
+
+def test_a_tensor_of_one_number_is_a_score(model: StandIn) -> None:
+    found = curve(model, lambda net: net(BATCH).sum().detach(), widths=[0.5], latency=False)
+
+    assert isinstance(found.points[0].score, float)
+
+
+def test_more_scores_are_kept_beside_the_first(model: StandIn) -> None:
+    found = curve(
+        model, first_output, widths=[0.5], latency=False, extra_scores={"units": lambda net: net[0].out_features}
+    )
+
+    assert found.points[0].scores == {"score": found.points[0].score, "units": 16.0}
+
+
+def test_latency_is_of_one_sample_on_one_thread(model: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[list[int], int]] = []
+    model.net.register_forward_pre_hook(lambda _net, args: seen.append((list(args[0].shape), torch.get_num_threads())))
+    monkeypatch.setattr(sweep, "time_latency", short_time_latency)
+
+    point = curve(model, lambda _net: 0.5, widths=[0.5]).points[0]
+
+    assert {tuple(shape) for shape, _ in seen} == {(1, 6)}
+    assert {threads for _, threads in seen} == {1}
+    assert point.latency_ms is not None
+    assert point.latency_range_ms is not None
+    assert 0 < point.latency_range_ms[0] <= point.latency_ms <= point.latency_range_ms[1]
+
+
+def short_time_latency(net: nn.Module, example_args: tuple[object, ...], **settings: object) -> object:
+    return sweep_time_latency(net, example_args, **{**settings, "repeats": 5, "budget_s": 0.01})
+
+
+sweep_time_latency = sweep.time_latency
+
+
+def test_without_latency_none_is_stored(model: StandIn) -> None:
+    point = curve(model, first_output, widths=[0.5], latency=False).points[0]
+
+    assert (point.latency_ms, point.latency_range_ms) == (None, None)
+
+
+def test_the_curve_says_what_it_was_measured_on(model: StandIn) -> None:
+    found = curve(model, first_output, widths=[0.5], latency=False)
+
+    assert {"torch", "processor", "cores"} <= set(found.environment)
+
+
+def test_progress_is_drawn_where_it_is_asked_for(model: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    curve(model, first_output, widths=[0.5], latency=False, progress=False)
+    assert capsys.readouterr().err == ""
+
+    curve(model, first_output, widths=[0.5], latency=False, progress=True)
+    assert "measuring the curve" in capsys.readouterr().err
+
+
+# BatchNorm and untrained widths
+
+
+def test_calibration_goes_to_every_width_but_full(model: StandIn) -> None:
+    batches = [BATCH]
+    curve(model, first_output, widths=[1.0, 0.5], calibrate=batches, latency=False)
+
+    assert model.calibrations == [None, batches]
+
+
+def test_batch_norm_without_calibration_is_warned_of(model: StandIn) -> None:
+    model.net.append(nn.BatchNorm1d(3))
+
+    with pytest.warns(UserWarning, match="BatchNorm") as caught:
+        curve(model, first_output, widths=[0.5], latency=False)
+
+    assert [str(warning.message) for warning in caught] == [
+        (
+            "expected calibrate for a network with BatchNorm, got none; its running statistics are those of full "
+            "width, so every narrower score is far too low: pass some 2,000 training samples as calibrate"
+        )
+    ]
+    assert caught[0].filename == __file__
+
+
+def test_calibration_or_full_width_alone_or_no_statistics_are_not_warned_of(model: StandIn) -> None:
+    model.net.append(nn.BatchNorm1d(3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        calibrated = curve(model, first_output, widths=[0.5], calibrate=[BATCH], latency=False)
+        plain = curve(model, first_output, widths=[1.0], latency=False)
+        model.net[5] = nn.BatchNorm1d(3, track_running_stats=False)
+        without = curve(model, first_output, widths=[0.5], calibrate=[BATCH], latency=False)
+
+    assert (calibrated.is_calibrated, plain.is_calibrated, without.is_calibrated) == (True, False, False)
+
+
+def test_widths_below_those_trained_are_warned_of(model: StandIn) -> None:
+    with pytest.warns(UserWarning, match=r"^expected widths of at least 0\.125, .* got 0\.03125; ") as caught:
+        found = curve(model, first_output, widths=[0.5, 1 / 32], latency=False)
+
+    assert len(found) == 2
+    assert caught[0].filename == __file__
+
+
+def test_calibration_batches_that_can_be_gone_through_only_once_are_refused(model: StandIn) -> None:
+    with pytest.raises(CurveError) as caught:
+        curve(model, first_output, calibrate=iter([BATCH]), latency=False)
+
+    assert str(caught.value) == (
+        "expected calibration batches that can be gone through once per width, got the one-way list_iterator; "
+        "pass a list of batches or a DataLoader"
+    )
+
+
+# Scores that fail
+
+
+@pytest.mark.parametrize(
+    ("result", "got"),
+    [
+        (float("nan"), "nan"),
+        (math.inf, "inf"),
+        (None, "TypeError: float() argument must be a string or a real number, not 'NoneType'"),
+        (RuntimeError("out of luck\nand more"), "RuntimeError: out of luck"),
+        (KeyError(), "KeyError: "),
+    ],
+)
+def test_a_score_that_fails_names_its_width(model: StandIn, result: object, got: str) -> None:
+    with pytest.raises(CurveError) as caught:
+        curve(model, fails_below(20, result), widths=[1.0, 0.5], latency=False)
+
+    message = str(caught.value)
+    assert message.startswith(f"expected the score at width 0.5 to be a finite number, got {got}")
+    assert message.endswith(
+        ("; check evaluate on that network", "; check evaluate on that network, or leave that width out")
+    )
+    assert "\n" not in message
+
+
+def test_an_error_of_ours_is_repeated_with_its_width(model: StandIn) -> None:
+    score = Score(lambda net, batch: net(batch).sum(), [BATCH])
+
+    with pytest.raises(CurveError) as caught:
+        curve(model, score, widths=[0.5], latency=False)
+
+    assert str(caught.value) == (
+        "width 0.5: accuracy: expected per_sample to return one number per sample, a tensor [B], got a single number; "
+        'leave out the mean over the batch (reduction="none" in losses)'
+    )
+
+
+def test_an_error_of_a_score_is_kept_as_its_cause(model: StandIn) -> None:
+    reason = RuntimeError("out of luck")
+
+    with pytest.raises(CurveError) as caught:
+        curve(model, fails_below(99, reason), widths=[1.0], latency=False)
+
+    assert caught.value.__cause__ is reason
+
+
+def test_an_interrupt_is_no_failed_score(model: StandIn) -> None:
+    def interrupt(net: nn.Module) -> float:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        curve(model, interrupt, widths=[1.0], latency=False)
+
+
+def test_two_scores_of_one_name_are_refused(model: StandIn) -> None:
+    with pytest.raises(CurveError) as caught:
+        curve(model, first_output, latency=False, extra_scores={"score": first_output})
+
+    assert str(caught.value) == "expected every score under a name of its own, got 'score' twice; rename the extra one"
+
+
+def test_a_width_that_the_model_refuses_is_refused(model: StandIn) -> None:
+    with pytest.raises(WidthError):
+        curve(model, first_output, widths=[1.5], latency=False)
+
+
+# The file
+
+
+def test_a_finished_curve_is_in_its_file(model: StandIn, tmp_path: Path) -> None:
+    found = curve(model, first_output, latency=False, path=tmp_path / "curve.json")
+
+    assert Curve.load(tmp_path / "curve.json") == found
+    assert [file.name for file in tmp_path.iterdir()] == ["curve.json"]
+
+
+def test_an_interrupted_curve_goes_on_where_it_stopped(model: StandIn, tmp_path: Path) -> None:
+    path = tmp_path / "curve.json"
+    with pytest.raises(CurveError):
+        curve(model, fails_below(20, math.nan), widths=[1.0, 0.75, 0.5, 0.25], latency=False, path=path)
+    assert [point.width for point in Curve.load(path)] == [0.75, 1.0]
+    model.calls.clear()
+
+    found = curve(model, fails_below(0), widths=[1.0, 0.75, 0.5, 0.25], latency=False, path=path)
+
+    assert [units["fc1"] for units in model.calls] == [16, 8]
+    assert [point.width for point in found] == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_points_of_the_file_stay_beside_new_ones(model: StandIn, tmp_path: Path) -> None:
+    curve(model, first_output, widths=[1.0, 0.5], latency=False, path=tmp_path / "curve.json")
+    found = curve(model, first_output, widths=[0.25], latency=False, path=tmp_path / "curve.json")
+
+    assert [point.width for point in found] == [0.25, 0.5, 1.0]
+    assert found == Curve.load(tmp_path / "curve.json")
+
+
+def test_a_finished_point_without_its_latency_or_a_new_score_is_measured_again(
+    model: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "time_latency", short_time_latency)
+    path = tmp_path / "curve.json"
+    curve(model, first_output, widths=[0.5], latency=False, path=path)
+
+    timed = curve(model, first_output, widths=[0.5], path=path)
+    assert timed.points[0].latency_ms is not None
+
+    richer = curve(model, first_output, widths=[0.5], path=path, extra_scores={"one": lambda _net: 1.0})
+    assert set(richer.points[0].scores) == {"score", "one"}
+
+    model.calls.clear()
+    again = curve(model, first_output, widths=[0.5], latency=False, path=path)
+    assert (again, model.calls) == (richer, [])
+
+
+def test_the_curve_of_other_weights_is_replaced_with_a_warning(
+    model: StandIn, other_model: StandIn, tmp_path: Path
+) -> None:
+    path = tmp_path / "curve.json"
+    curve(other_model, first_output, widths=[1.0, 0.5], latency=False, path=path)
+
+    with pytest.warns(UserWarning, match="differs in weights") as caught:
+        found = curve(model, first_output, widths=[0.5], latency=False, path=path)
+
+    assert str(caught[0].message) == (
+        f"expected {path} to hold a curve of this model, got one that differs in weights; "
+        "every point is measured again, and the file replaced"
+    )
+    assert caught[0].filename == __file__
+    assert [point.score for point in found] == [first_output(model.extract(0.5))]
+    assert Curve.load(path) == found
+
+
+def test_the_curve_of_other_weights_stays_until_a_point_is_finished(
+    model: StandIn, other_model: StandIn, tmp_path: Path
+) -> None:
+    path = tmp_path / "curve.json"
+    before = curve(other_model, first_output, widths=[1.0], latency=False, path=path)
+
+    with pytest.warns(UserWarning, match="differs in weights"), pytest.raises(CurveError):
+        curve(model, fails_below(99, math.nan), widths=[1.0], latency=False, path=path)
+
+    assert Curve.load(path) == before
+
+
+def test_another_score_calibration_or_machine_is_another_curve(model: StandIn, tmp_path: Path) -> None:
+    path = tmp_path / "curve.json"
+    model.net.append(nn.BatchNorm1d(3))
+    curve(model, first_output, widths=[1.0], latency=False, path=path)
+    content = json.loads(path.read_text())
+    content["environment"]["processor"] = "an abacus"
+    path.write_text(json.dumps(content))
+    score = Score(lambda net, batch: net(batch)[:, 0], [BATCH])
+
+    with pytest.warns(UserWarning, match="differs in score, calibration, machine or version of torch; "):
+        found = curve(model, score, widths=[1.0], calibrate=[BATCH], latency=False, path=path)
+
+    assert (found.name, len(found)) == ("accuracy", 1)
+
+
+def test_other_width_groups_are_another_curve(model: StandIn, tmp_path: Path) -> None:
+    path = tmp_path / "curve.json"
+    curve(model, first_output, widths=[1.0], latency=False, path=path)
+    path.write_text(path.read_text().replace('"fc2"', '"layer2"'))
+
+    with pytest.warns(UserWarning, match="differs in width groups; "):
+        found = curve(model, first_output, widths=[0.5], latency=False, path=path)
+
+    assert [point.width for point in found] == [0.5]
+
+
+def test_a_fingerprint_that_is_given_stands_for_the_weights(
+    model: StandIn, other_model: StandIn, tmp_path: Path
+) -> None:
+    path = tmp_path / "curve.json"
+    first = curve(model, first_output, widths=[0.5], latency=False, path=path, fingerprint="epoch 3")
+    second = curve(other_model, first_output, widths=[0.5], latency=False, path=path, fingerprint="epoch 3")
+
+    assert first == second
+    assert first.fingerprint == "epoch 3"
+
+
+def test_tensors_beside_the_weights_are_part_of_the_fingerprint(model: StandIn, tmp_path: Path) -> None:
+    first = curve(model, first_output, widths=[0.5], latency=False, path=tmp_path / "first.json")
+    model.elastic_state = lambda: {"gain": torch.ones(1)}
+    second = curve(model, first_output, widths=[0.5], latency=False, path=tmp_path / "second.json")
+
+    assert first.fingerprint != second.fingerprint
+
+
+def test_a_damaged_file_is_refused_and_left_alone(model: StandIn, tmp_path: Path) -> None:
+    path = tmp_path / "curve.json"
+    path.write_text("{")
+
+    with pytest.raises(CurveError, match=r"^curve: expected JSON in .*curve\.json, got damaged content"):
+        curve(model, first_output, widths=[0.5], latency=False, path=path)
+
+    assert path.read_text() == "{"
+
+
+def test_a_missing_folder_is_found_before_the_work(model: StandIn, tmp_path: Path) -> None:
+    with pytest.raises(CurveError) as caught:
+        curve(model, first_output, latency=False, path=tmp_path / "absent" / "curve.json")
+
+    assert str(caught.value) == (
+        f"expected a folder to write curve.json into, got none at {tmp_path / 'absent'}; create it first"
+    )
+    assert model.calls == []

@@ -1,0 +1,60 @@
+from widthwise.curves import Point, align_cells
+from widthwise.curves.table import make_cells
+
+
+def make_point(score: float, *, params: int = 10, latency_ms: float | None = None, **scores: float) -> Point:
+    return Point(
+        width=0.5,
+        widths={"fc1": 1},
+        score=score,
+        scores=scores,
+        params=params,
+        macs=5000,
+        bytes=1250,
+        latency_ms=latency_ms,
+    )
+
+
+def test_a_table_is_pinned() -> None:
+    points = [make_point(0.5, params=2314, latency_ms=0.0213), make_point(0.97512, params=1_000_000, latency_ms=1.5)]
+
+    assert make_cells(points, "accuracy") == [
+        ["width", "accuracy", "parameters", "MACs", "kB", "latency ms"],
+        ["0.5", "0.5000", "2,314", "5,000", "1.2", "0.021"],
+        ["0.5", "0.9751", "1,000,000", "5,000", "1.2", "1.500"],
+    ]
+
+
+def test_latencies_that_nobody_measured_have_no_column() -> None:
+    assert make_cells([make_point(0.5)], "accuracy")[0] == ["width", "accuracy", "parameters", "MACs", "kB"]
+
+
+def test_a_latency_that_is_missing_is_left_blank() -> None:
+    cells = make_cells([make_point(0.5), make_point(0.5, latency_ms=1.0)], "accuracy")
+
+    assert [row[-1] for row in cells] == ["latency ms", "", "1.000"]
+
+
+def test_large_scores_have_fewer_decimals() -> None:
+    assert [row[1] for row in make_cells([make_point(12.345), make_point(99.0)], "perplexity")] == [
+        "perplexity",
+        "12.35",
+        "99.00",
+    ]
+    assert make_cells([make_point(12345.67)], "perplexity")[1][1] == "12,345.7"
+
+
+def test_other_scores_that_all_points_share_follow_the_first() -> None:
+    points = [make_point(0.5, accuracy=0.5, loss=1.5, extra=3.0), make_point(0.5, accuracy=0.5, loss=2.5)]
+
+    assert [row[:3] for row in make_cells(points, "accuracy")] == [
+        ["width", "accuracy", "loss"],
+        ["0.5", "0.5000", "1.5000"],
+        ["0.5", "0.5000", "2.5000"],
+    ]
+
+
+def test_columns_are_aligned_to_the_right() -> None:
+    text = align_cells([["width", "MACs"], ["0.5", "12"], ["0.03125", "3"]])
+
+    assert text == "  width  MACs\n    0.5    12\n0.03125     3"
