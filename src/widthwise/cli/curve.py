@@ -1,0 +1,92 @@
+"""`widthwise curve`: score and costs of a run at each width."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from widthwise._shared import MissingExtraError, WidthError
+from widthwise.cli.failure import report_note
+from widthwise.cli.options import AsJson, DataFolder, RunFolder
+from widthwise.cli.output import make_table, say, say_json
+from widthwise.curves import Curve, Point
+from widthwise.curves import curve as measure_curve
+from widthwise.elastic import Elastic
+from widthwise.report import draw_curve, write_report
+from widthwise.training import Run, calibration_batches, make_score
+from widthwise.zoo import DataSplits
+
+__all__ = ["EXAMPLE", "curve", "draw", "measure"]
+
+EXAMPLE = "widthwise curve runs/mnist --widths 1,0.5,0.25,0.125"
+
+Widths = Annotated[
+    str | None,
+    typer.Option("--widths", metavar="F,F,...", help="Fractions of full width; half octaves where not given."),
+]
+NoLatency = Annotated[bool, typer.Option("--no-latency", help="Do not time the networks.")]
+
+
+def curve(
+    run: RunFolder,
+    widths: Widths = None,
+    no_latency: NoLatency = False,
+    data: DataFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure score, parameters, MACs, bytes and latency per width; writes curve.json, curve.png and report.html.
+
+    The validation score decides picks; the test score stands beside it. Points measured before are not measured again.
+    """
+    opened = Run.open(run)
+    fractions = parse_widths(widths)
+    found = measure(opened, opened.load_model(), opened.load_data(data), widths=fractions, latency=not no_latency)
+    written = [opened.curve_path, *draw(opened, found)]
+    if as_json:
+        say_json(found.to_dict())
+        return
+    say(make_table(found.cells()))
+    say(f"written: {', '.join(map(str, written))}")
+    say(f"next: widthwise pick {run} --max-drop 0.01")
+
+
+def measure(
+    run: Run, model: Elastic, splits: DataSplits, *, widths: list[float] | None = None, latency: bool = True
+) -> Curve:
+    """Return the curve of a finished run, kept in its curve.json; BatchNorm is recalibrated on training samples."""
+    return measure_curve(
+        model,
+        make_score(splits.validation),
+        widths=widths,
+        calibrate=calibration_batches(splits, run.recipe.training.seed),
+        latency=latency,
+        path=run.curve_path,
+        extra_scores={"test_accuracy": make_score(splits.test, "test_accuracy")},
+    )
+
+
+def draw(run: Run, found: Curve, *, point: Point | None = None) -> list[Path]:
+    """Return the paths of the report and the picture of a curve, drawn; without [plot] a note tells what is missing."""
+    write_report(found, run.report_path, point=point, title=run.recipe.name, recipe=run.recipe.to_toml())
+    try:
+        draw_curve(found, run.plot_path, point=point)
+    except MissingExtraError as error:
+        report_note(str(error))
+        return [run.report_path]
+    return [run.plot_path, run.report_path]
+
+
+def parse_widths(text: str | None) -> list[float] | None:
+    """Return the fractions of a comma-separated list, None for None.
+
+    Raises:
+        WidthError: Where one of them is no number.
+    """
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as cause:
+        raise WidthError(
+            f"expected fractions between commas, such as 1,0.5,0.25, got '{text}'; write numbers"
+        ) from cause

@@ -1,0 +1,84 @@
+"""`widthwise train`: one training run into a run directory."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from widthwise.cli.failure import report_note
+from widthwise.cli.options import AsJson, DataFolder
+from widthwise.cli.output import format_score, say, say_json
+from widthwise.training import Recipe, Run, load_recipe
+from widthwise.training import train as train_run
+
+__all__ = ["EXAMPLE", "train"]
+
+EXAMPLE = "widthwise train mnist-mlp --data ../data --out runs/mnist --set epochs=3"
+
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A name of `widthwise recipes`, or a TOML file.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="RUN", help="The run directory; runs/RECIPE where not given.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe: training.epochs=3, or epochs=3."),
+]
+Method = Annotated[
+    Literal["structural", "plain"] | None,
+    typer.Option("--method", help="structural draws widths; plain trains the bare network at full width."),
+]
+Smoke = Annotated[bool, typer.Option("--smoke", help="One epoch on a few hundred samples, to test the pipes.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Train anew where RUN holds a run already.")]
+
+
+def train(
+    recipe: RecipeName,
+    out: Out = None,
+    overrides: Overrides = None,
+    data: DataFolder = None,
+    method: Method = None,
+    smoke: Smoke = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a recipe into a run directory; the same command continues an interrupted run."""
+    wanted = [*(overrides or []), *([] if method is None else [f"training.method={method}"])]
+    told = load_recipe(recipe, wanted)
+    folder = out or Path("runs") / told.name
+    before = Run.open(folder) if Run.exists(folder) and not overwrite else None
+    if before is not None and before.state.status != "finished" and before.state.finished_epochs:
+        report_note(f"continuing {folder} after epoch {before.state.finished_epochs} of {before.state.epochs}")
+    run = _train(told, folder, data=data, smoke=smoke, overwrite=overwrite)
+    if before is not None and before.state.status == "finished":
+        report_note(f"{folder} is finished already and stays as it is; --overwrite trains it anew")
+    if as_json:
+        say_json({"run": str(folder), **run.state.model_dump(), "metrics": run.read_metrics()})
+    else:
+        _summarize(run)
+
+
+def _train(recipe: Recipe, folder: Path, *, data: Path | None, smoke: bool, overwrite: bool) -> Run:
+    try:
+        return train_run(recipe, folder, data_folder=data, smoke=smoke, overwrite=overwrite)
+    except KeyboardInterrupt:
+        if not Run.exists(folder):
+            raise
+        state = Run.open(folder).state
+        raise KeyboardInterrupt(
+            f"interrupted after epoch {state.finished_epochs} of {state.epochs}; the same command continues"
+        ) from None
+
+
+def _summarize(run: Run) -> None:
+    last = run.read_metrics()[-1]
+    state = run.state
+    full = format_score(float(str(last["accuracy"])), "accuracy")
+    say(f"{run.recipe.name}: {state.epochs} epochs in {state.training_seconds:.0f} s")
+    say(f"validation accuracy at full width: {full}")
+    if "accuracy_lowest" in last:
+        lowest = format_score(float(str(last["accuracy_lowest"])), "accuracy")
+        units = ", ".join(f"{group} {kept}" for group, kept in state.widths_trained["lowest"].items())
+        say(f"at the narrowest width ({units}): {lowest}")
+    if state.training_macs is not None:
+        say(f"training cost as many MACs as {state.training_macs:.2g} epochs of plain training")
+    say(f"next: widthwise curve {run.path}")

@@ -1,0 +1,43 @@
+"""The score of the recipes, accuracy, and the samples that BatchNorm is recalibrated on."""
+
+# B batch
+import torch
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+from widthwise._shared import make_generator
+from widthwise.curves import Score
+from widthwise.training.network import Stream
+from widthwise.zoo import DataSplits
+
+__all__ = ["calibration_batches", "has_batch_norm", "is_right", "make_score"]
+
+_SCORE_BATCH = 1000
+_CALIBRATION_BATCH, _CALIBRATION_SAMPLES = 256, 2048
+
+
+def make_score(samples: TensorDataset, name: str = "accuracy") -> Score[tuple[Tensor, Tensor]]:
+    """Return the score of a classifier on `samples`: the share of them whose largest output is their label."""
+    inputs, labels = samples.tensors
+    batches = list(zip(inputs.split(_SCORE_BATCH), labels.split(_SCORE_BATCH), strict=True))
+    return Score(is_right, batches, name=name)
+
+
+def is_right(net: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """Return for each sample of the batch whether the largest output is its label, a boolean tensor [B]."""
+    inputs, labels = batch
+    return net(inputs).argmax(dim=1) == labels
+
+
+def calibration_batches(splits: DataSplits, seed: int) -> list[Tensor]:
+    """Return 2,048 training samples drawn from `seed` (all of them where there are fewer), as batches of inputs."""
+    inputs = splits.train.tensors[0]
+    order = torch.randperm(len(inputs), generator=make_generator(seed, Stream.CALIBRATION))
+    return list(inputs[order[:_CALIBRATION_SAMPLES]].split(_CALIBRATION_BATCH))
+
+
+def has_batch_norm(net: nn.Module) -> bool:
+    """Return whether some module of `net` keeps running statistics, which narrower widths must measure again."""
+    # The one base of all norms that keep running statistics.
+    kind = nn.modules.batchnorm._NormBase  # pyright: ignore[reportPrivateUsage]
+    return any(isinstance(module, kind) and module.track_running_stats for module in net.modules())

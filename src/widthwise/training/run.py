@@ -1,0 +1,252 @@
+"""A run directory: one training on disk, as it was told, how far it is, and what came out.
+
+`run.json` is written last at every step, by renaming, and says what else is valid; whatever stands beside it beyond
+that is ignored.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from textwrap import shorten
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
+
+from widthwise._shared import (
+    RecipeError,
+    RunError,
+    WidthError,
+    describe_environment,
+    read_json,
+    replace_file,
+    write_json,
+    write_text,
+)
+from widthwise.elastic import Elastic
+from widthwise.training.checkpoint import (
+    Checkpoint,
+    drop_checkpoints,
+    load_checkpoint,
+    read_weights,
+    save_checkpoint,
+    write_weights,
+)
+from widthwise.training.network import build_elastic, load_splits
+from widthwise.training.recipe import Recipe, parse_recipe
+from widthwise.zoo import DataSplits
+
+__all__ = ["Run", "RunState", "Status"]
+
+Status = Literal["running", "interrupted", "failed", "finished"]
+
+_SCHEMA = 1
+_RUN, _RECIPE, _METRICS, _ENVIRONMENT = "run.json", "recipe.toml", "metrics.jsonl", "environment.json"
+_WEIGHTS, _ELASTIC, _CHECKPOINTS = "model.safetensors", "elastic.safetensors", "checkpoint"
+_CURVES = _CURVE, _PLOT, _REPORT = "curve.json", "curve.png", "report.html"
+
+
+class RunState(BaseModel):
+    """How far a run is.
+
+    `status` is "running" also after a crash; `widths_trained` holds the narrowest and the widest units per group;
+    `training_macs` counts in epochs of a plain training; `data_folder` is where the files of the data were, None for
+    the usual places.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    status: Status
+    finished_epochs: Annotated[int, Field(ge=0)]
+    epochs: Annotated[int, Field(ge=1)]
+    widths_trained: dict[str, dict[str, int]]
+    training_macs: float | None
+    training_seconds: float
+    data_folder: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """A run directory, opened: its recipe and how far it is. A change returns the run as it is then."""
+
+    path: Path
+    recipe: Recipe
+    state: RunState
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Run":
+        """Return the run in `path`.
+
+        Raises:
+            RunError: Where there is none, it is damaged, or it is of another schema.
+        """
+        folder = Path(path)
+        if not cls.exists(folder):
+            raise RunError(
+                f"expected a run directory {folder} with a {_RUN}, got none; "
+                f"make one: widthwise train RECIPE --out {folder}"
+            )
+        content = read_json(folder / _RUN, schema=_SCHEMA, what="run")
+        content.pop("schema")
+        try:
+            state = RunState.model_validate(content)
+        except ValidationError as cause:
+            first = cause.errors(include_url=False)[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise RunError(
+                f"expected {folder / _RUN} as it was written, got damaged content at '{key}'; {_REMEDY}"
+            ) from cause
+        return cls(path=folder, recipe=_read_recipe(folder / _RECIPE), state=state)
+
+    @staticmethod
+    def exists(path: str | Path) -> bool:
+        """Return whether `path` holds a run, be it damaged."""
+        return (Path(path) / _RUN).is_file()
+
+    @classmethod
+    def create(cls, path: str | Path, recipe: Recipe, state: RunState) -> "Run":
+        """Return a new run in `path`, replacing the one there, of which only files of a run are removed.
+
+        Raises:
+            RunError: Where the folder cannot be written.
+        """
+        run = cls(path=Path(path), recipe=recipe, state=state)
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+        except OSError as cause:
+            reason = cause.strerror or cause
+            raise RunError(
+                f"expected to be able to write to the folder {run.path}, got: {reason}; give another --out"
+            ) from cause
+        # The state goes first: from here on the folder says that nothing is trained, whatever else still stands in it.
+        write_json(run.path / _ENVIRONMENT, {"schema": _SCHEMA, **describe_environment()})
+        run._write_state()
+        write_text(run.path / _RECIPE, recipe.to_toml())
+        for name in (_METRICS, _WEIGHTS, _ELASTIC, *_CURVES):
+            (run.path / name).unlink(missing_ok=True)
+        shutil.rmtree(run.path / _CHECKPOINTS, ignore_errors=True)
+        return run
+
+    def advance(self, **changes: object) -> "Run":
+        """Return the run with fields of its state changed, and recorded on disk."""
+        changed = replace(self, state=RunState.model_validate({**self.state.model_dump(), **changes}))
+        changed._write_state()
+        return changed
+
+    def keep(self, checkpoint: Checkpoint, metrics: Mapping[str, object], *, epoch: int, seconds: float) -> "Run":
+        """Return the run with one more finished epoch: checkpoint and line of metrics on disk, then recorded."""
+        lines = [*self.read_metrics(), dict(metrics)]
+        write_text(self.path / _METRICS, "".join(json.dumps(line) + "\n" for line in lines))
+        save_checkpoint(self.path / _CHECKPOINTS, epoch, checkpoint)
+        changed = self.advance(finished_epochs=epoch, training_seconds=self.state.training_seconds + seconds)
+        drop_checkpoints(self.path / _CHECKPOINTS, keep=epoch)
+        return changed
+
+    def read_checkpoint(self) -> Checkpoint:
+        """Return the checkpoint of the last finished epoch.
+
+        Raises:
+            RunError: Where it is missing or damaged.
+        """
+        return load_checkpoint(self.path / _CHECKPOINTS, self.state.finished_epochs)
+
+    def read_metrics(self) -> list[dict[str, object]]:
+        """Return the metrics of each finished epoch, in order.
+
+        Raises:
+            RunError: Where the file is damaged.
+        """
+        path = self.path / _METRICS
+        if self.state.finished_epochs == 0 or not path.exists():
+            return []
+        try:
+            lines: list[dict[str, object]] = [
+                json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()
+            ]
+            return [line for line in lines if int(str(line["epoch"])) <= self.state.finished_epochs]
+        except (OSError, ValueError, KeyError, TypeError) as cause:
+            raise RunError(
+                f"expected one JSON object per line in {path}, got damaged content ({cause}); {_REMEDY}"
+            ) from cause
+
+    def finish(self, model: Elastic) -> "Run":
+        """Return the run as finished, the weights of `model` on disk, any other tensors beside them."""
+        self._write_tensors(_WEIGHTS, model.state_dict())
+        self._write_tensors(_ELASTIC, model.elastic_state())
+        return self.advance(status="finished")
+
+    def load_model(self) -> Elastic:
+        """Return the trained elastic model, in eval mode.
+
+        Raises:
+            RunError: Where the run is not finished, or its weights are missing or damaged.
+        """
+        if self.state.status != "finished":
+            raise RunError(
+                f"expected a finished run in {self.path}, got one that is {self.state.status} after epoch "
+                f"{self.state.finished_epochs} of {self.state.epochs}; "
+                "continue it with the same `widthwise train` command"
+            )
+        model = build_elastic(self.recipe)
+        weights = read_weights(self.path / _WEIGHTS)
+        extra = read_weights(self.path / _ELASTIC) if model.elastic_state() else {}
+        try:
+            model.load_state_dict(weights)
+            model.load_elastic_state(extra)
+        except (RuntimeError, WidthError) as cause:
+            reason = shorten(str(cause), 200, placeholder=" ...")
+            raise RunError(
+                f"expected the weights of recipe {self.recipe.name} in {self.path}, got others ({reason}); {_REMEDY}"
+            ) from cause
+        return model.eval()
+
+    def load_data(self, folder: Path | None = None) -> DataSplits:
+        """Return the data of the run, from `folder` or from where it was at training.
+
+        Raises:
+            DataError: Where the files are missing or damaged.
+        """
+        remembered = self.state.data_folder
+        return load_splits(self.recipe, folder or (Path(remembered) if remembered else None))
+
+    @property
+    def curve_path(self) -> Path:
+        """Where the curve of the run is kept."""
+        return self.path / _CURVE
+
+    @property
+    def plot_path(self) -> Path:
+        """Where the picture of the curve is kept."""
+        return self.path / _PLOT
+
+    @property
+    def report_path(self) -> Path:
+        """Where the report is kept."""
+        return self.path / _REPORT
+
+    @property
+    def exports_path(self) -> Path:
+        """The folder of exported networks."""
+        return self.path / "exports"
+
+    def _write_state(self) -> None:
+        write_json(self.path / _RUN, {"schema": _SCHEMA, **self.state.model_dump()})
+
+    def _write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:
+        if tensors:
+            with replace_file(self.path / name) as temporary:
+                write_weights(temporary, tensors)
+
+
+_REMEDY = "restore the file, or train again with --overwrite"
+
+
+def _read_recipe(path: Path) -> Recipe:
+    try:
+        return parse_recipe(path.read_text(encoding="utf-8"), what=str(path))
+    except (OSError, UnicodeDecodeError, RecipeError) as cause:
+        raise RunError(
+            f"expected the recipe of the run in {path}, got a missing or damaged file ({cause}); {_REMEDY}"
+        ) from cause

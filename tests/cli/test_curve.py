@@ -1,0 +1,135 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Invoke, error_line
+from widthwise._shared import MissingExtraError
+from widthwise.cli import curve as curve_verb
+from widthwise.curves import Curve
+
+
+def test_the_curve_is_a_table_and_three_files(invoke: Invoke, run_copy: Path) -> None:
+    result = invoke("curve", run_copy, "--widths", "1,0.5,0.25")
+    assert result.exit_code == 0
+    assert [row.split()[0] for row in result.stdout.splitlines()[3:6]] == ["0.25", "0.5", "1"]
+    for word in ("width", "accuracy", "test_accuracy", "parameters", "MACs", "kB", "latency ms"):
+        assert word in result.stdout
+    for name in ("curve.json", "curve.png", "report.html"):
+        assert (run_copy / name).stat().st_size > 0
+        assert f"{run_copy / name}" in result.stdout
+    assert f"next: widthwise pick {run_copy} --max-drop 0.01" in result.stdout
+
+
+def test_validation_decides_and_the_test_score_stands_beside_it(measured: Path) -> None:
+    curve = Curve.load(measured / "curve.json")
+    assert curve.name == "accuracy"
+    for point in curve:
+        assert set(point.scores) == {"accuracy", "test_accuracy"}
+        assert point.score == point.scores["accuracy"]
+    assert any(point.scores["test_accuracy"] != point.score for point in curve)
+
+
+def test_half_octaves_down_to_the_lowest_width_are_the_default(measured: Path) -> None:
+    units = [point.widths["fc1"] for point in Curve.load(measured / "curve.json")]
+    assert units == [8, 11, 16, 23, 32]
+
+
+def test_no_latency_leaves_the_time_out(invoke: Invoke, run_copy: Path) -> None:
+    result = invoke("curve", run_copy, "--widths", "1", "--no-latency")
+    assert "latency ms" not in result.stdout
+    assert Curve.load(run_copy / "curve.json").points[0].latency_ms is None
+
+
+def test_json_is_all_there_is_on_stdout(invoke: Invoke, run_copy: Path) -> None:
+    result = invoke("curve", run_copy, "--widths", "1,0.5", "--no-latency", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == json.loads((run_copy / "curve.json").read_text())
+
+
+def test_points_that_are_measured_are_not_measured_again(
+    invoke: Invoke, run_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert invoke("curve", run_copy, "--widths", "1,0.5", "--no-latency").exit_code == 0
+    before = (run_copy / "curve.json").read_text()
+    monkeypatch.setattr(curve_verb, "make_score", _refuse_to_score)
+    result = invoke("curve", run_copy, "--widths", "1,0.5", "--no-latency")
+    assert result.exit_code == 0, result.stderr
+    assert (run_copy / "curve.json").read_text() == before
+
+
+def _refuse_to_score(*args: object) -> object:
+    from widthwise.curves import Score
+
+    def fail(net: object, batch: object) -> object:
+        raise AssertionError
+
+    return Score(fail, [1], name=str(args[1]) if len(args) > 1 else "accuracy")  # pyright: ignore[reportArgumentType]
+
+
+def test_without_the_plot_extra_a_line_names_it_and_the_rest_is_written(
+    invoke: Invoke, run_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise MissingExtraError("plotting needs matplotlib; install it with: pip install 'widthwise[plot]'")
+
+    monkeypatch.setattr(curve_verb, "draw_curve", fail)
+    result = invoke("curve", run_copy, "--widths", "1,0.5", "--no-latency")
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "widthwise: note: plotting needs matplotlib; install it with: pip install 'widthwise[plot]'\n"
+    )
+    assert (run_copy / "curve.json").exists()
+    assert not (run_copy / "curve.png").exists()
+
+
+@pytest.mark.parametrize("widths", ["half", "0", "1.5", "1,,0.5", "nan"])
+def test_widths_that_are_none_exit_2(invoke: Invoke, run_copy: Path, widths: str) -> None:
+    result = invoke("curve", run_copy, "--widths", widths)
+    assert result.exit_code == 2
+    assert error_line(result).startswith("expected ")
+
+
+def test_a_folder_without_a_run_exits_1(invoke: Invoke, tmp_path: Path) -> None:
+    result = invoke("curve", tmp_path)
+    assert result.exit_code == 1
+    assert error_line(result) == (
+        f"expected a run directory {tmp_path} with a run.json, got none; make one: "
+        f"widthwise train RECIPE --out {tmp_path}"
+    )
+
+
+def test_a_run_of_another_schema_exits_1_and_stays(invoke: Invoke, run_copy: Path) -> None:
+    path = run_copy / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 99}))
+    before = {entry: entry.read_bytes() for entry in run_copy.rglob("*") if entry.is_file()}
+    result = invoke("curve", run_copy)
+    assert result.exit_code == 1
+    assert error_line(result) == f"run: expected schema 1 in {path}, got schema 99; update widthwise to read it"
+    assert {entry: entry.read_bytes() for entry in run_copy.rglob("*") if entry.is_file()} == before
+
+
+def test_damaged_weights_exit_1(invoke: Invoke, run_copy: Path) -> None:
+    (run_copy / "model.safetensors").write_bytes(b"half")
+    result = invoke("curve", run_copy)
+    assert result.exit_code == 1
+    assert error_line(result).endswith("; restore the file, or train again with --overwrite")
+
+
+def test_a_damaged_curve_exits_1_and_stays(invoke: Invoke, run_copy: Path) -> None:
+    (run_copy / "curve.json").write_text("{")
+    result = invoke("curve", run_copy)
+    assert result.exit_code == 1
+    assert "curve.json" in error_line(result)
+    assert (run_copy / "curve.json").read_text() == "{"
+
+
+def test_a_run_that_is_not_finished_exits_1(invoke: Invoke, run_copy: Path) -> None:
+    path = run_copy / "run.json"
+    path.write_text(path.read_text().replace('"finished"', '"interrupted"'))
+    result = invoke("curve", run_copy)
+    assert result.exit_code == 1
+    assert error_line(result) == (
+        f"expected a finished run in {run_copy}, got one that is interrupted after epoch 4 of 4; "
+        "continue it with the same `widthwise train` command"
+    )

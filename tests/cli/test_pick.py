@@ -1,0 +1,84 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Invoke, error_line
+from widthwise.curves import Curve
+
+
+def test_the_picked_point_is_that_of_the_curve(invoke: Invoke, measured: Path) -> None:
+    curve = Curve.load(measured / "curve.json")
+    result = invoke("pick", measured, "--max-params", "200", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == curve.pick(max_params=200).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("words", "limits"),
+    [
+        (("--max-macs", "300"), {"max_macs": 300}),
+        (("--max-bytes", "2000"), {"max_bytes": 2000}),
+        (("--min-score", "0.4"), {"min_score": 0.4}),
+        (("--max-drop", "0.05"), {"max_drop": 0.05}),
+        (("--max-drop", "5%"), {"max_drop": "5%"}),
+        (("--max-drop", "0.5", "--max-params", "200"), {"max_drop": 0.5, "max_params": 200}),
+    ],
+)
+def test_each_budget_reaches_the_choice(
+    invoke: Invoke, measured: Path, words: tuple[str, ...], limits: dict[str, int]
+) -> None:
+    result = invoke("pick", measured, *words, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == Curve.load(measured / "curve.json").pick(**limits).to_dict()
+
+
+def test_the_point_is_told_in_words_beside_the_full_width(invoke: Invoke, measured: Path) -> None:
+    point = Curve.load(measured / "curve.json").pick(max_params=200)
+    result = invoke("pick", measured, "--max-params", "200")
+    assert result.stdout.startswith(f"width {point.label}  (fc1 {point.widths['fc1']}, fc2 {point.widths['fc2']})\n")
+    assert f"accuracy      {100 * point.score:.2f} %   (full width " in result.stdout
+    assert f"parameters    {point.params:,}   (" in result.stdout
+    assert f"next: widthwise export {measured} --width " in result.stdout
+
+
+def test_nothing_is_read_but_the_curve(invoke: Invoke, measured: Path, tmp_path: Path) -> None:
+    shutil.copy(measured / "curve.json", tmp_path / "curve.json")
+    assert invoke("pick", tmp_path, "--max-params", "200").exit_code == 0
+
+
+def test_where_nothing_fits_it_exits_3_and_names_the_nearest(invoke: Invoke, measured: Path) -> None:
+    result = invoke("pick", measured, "--max-params", "10")
+    assert result.exit_code == 3
+    smallest = Curve.load(measured / "curve.json").points[0]
+    line = error_line(result)
+    assert line.startswith("no point has at most 10 parameters; the nearest is width ")
+    assert f"{smallest.params} parameters" in line
+
+
+def test_no_budget_exits_2(invoke: Invoke, measured: Path) -> None:
+    result = invoke("pick", measured)
+    assert result.exit_code == 2
+    assert "expected a budget, got none; give --max-params, --max-drop or another limit" in error_line(result)
+
+
+@pytest.mark.parametrize(
+    "words", [("--max-drop", "much"), ("--max-params", "0"), ("--max-params", "x"), ("--max-latency-ms", "-1")]
+)
+def test_a_budget_that_is_none_exits_2(invoke: Invoke, measured: Path, words: tuple[str, ...]) -> None:
+    result = invoke("pick", measured, *words)
+    assert result.exit_code == 2
+    assert error_line(result)
+
+
+def test_a_run_without_a_curve_exits_1(invoke: Invoke, trained: Path) -> None:
+    result = invoke("pick", trained, "--max-params", "10")
+    assert result.exit_code == 1
+    assert error_line(result) == f"expected a curve in {trained}, got none; measure it: widthwise curve {trained}"
+
+
+def test_a_latency_that_was_not_measured_exits_1(invoke: Invoke, measured: Path) -> None:
+    result = invoke("pick", measured, "--max-latency-ms", "1")
+    assert result.exit_code == 1
+    assert "latenc" in error_line(result)

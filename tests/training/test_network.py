@@ -1,0 +1,47 @@
+import re
+
+import pytest
+import torch
+
+from tests.conftest import RandomStateCheck
+from tests.training.conftest import TINY
+from widthwise._shared import RecipeError
+from widthwise.training import Recipe, build_elastic, build_network, load_splits, parse_recipe
+
+
+def test_the_first_weights_depend_on_the_seed_alone(untouched_random_state: RandomStateCheck) -> None:
+    recipe = parse_recipe(TINY)
+    with untouched_random_state():
+        one = build_network(recipe)
+    torch.manual_seed(5)
+    other, third = build_network(recipe), build_network(parse_recipe(TINY, overrides=["seed=1"]))
+    weight = one.get_parameter("fc1.weight")
+    assert torch.equal(weight, other.get_parameter("fc1.weight"))
+    assert not torch.equal(weight, third.get_parameter("fc1.weight"))
+
+
+def test_the_elastic_model_has_the_law_of_the_recipe_and_draws_by_its_seed(tiny: Recipe) -> None:
+    one, other = build_elastic(tiny), build_elastic(parse_recipe(TINY, overrides=["seed=1"]))
+    assert one.law == tiny.elastic.make_law()
+    assert set(one.widths(1.0).values()) == {32}
+    assert one.elastic_state() == {}
+    assert one.generator.initial_seed() != other.generator.initial_seed()
+
+
+def test_gains_and_biases_come_where_the_recipe_asks_for_them() -> None:
+    assert build_elastic(parse_recipe(TINY, overrides=["output_affine=true"])).elastic_state()
+
+
+def test_data_of_another_shape_is_one_line(tiny: Recipe) -> None:
+    message = re.escape(
+        "recipe tiny: expected inputs of shape [1, 4, 1], got [1, 2, 2] from the data 'clouds'; "
+        "set data.input_shape=[1, 2, 2]"
+    )
+    with pytest.raises(RecipeError, match=message):
+        load_splits(parse_recipe(TINY, overrides=["input_shape=[1, 4, 1]"]))
+
+
+@pytest.mark.parametrize("override", ["model.name=mlpp", "model.settings.size=3"])
+def test_an_unknown_network_or_setting_is_a_recipe_error(override: str) -> None:
+    with pytest.raises(RecipeError, match="mlp"):
+        build_network(parse_recipe(TINY, overrides=[override]))

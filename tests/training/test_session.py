@@ -1,0 +1,81 @@
+import pytest
+import torch
+
+from tests.training.conftest import TINY
+from widthwise._shared import RunError
+from widthwise.training import Recipe, parse_recipe
+from widthwise.training.checkpoint import Checkpoint
+from widthwise.training.session import Session
+from widthwise.zoo import DataSplits
+
+
+@pytest.fixture
+def session(tiny: Recipe, clouds: DataSplits) -> Session:
+    return Session.start(tiny, clouds)
+
+
+def test_each_epoch_is_a_permutation_of_all_samples_in_even_batches(session: Session) -> None:
+    batches = list(session.batches(0))
+    assert session.steps_per_epoch == 5
+    for epoch in range(1, 5):
+        own = [batch for batch in batches if batch.epoch == epoch]
+        assert sorted(torch.cat([batch.indices for batch in own]).tolist()) == list(range(150))
+        assert {len(batch.indices) for batch in own} == {30}
+        assert [batch.step for batch in own] == [1, 2, 3, 4, 5]
+        assert [batch.is_last for batch in own] == [False, False, False, False, True]
+    assert not torch.equal(batches[0].indices, batches[5].indices)
+
+
+def test_batches_after_some_epochs_are_those_that_would_have_followed(session: Session) -> None:
+    whole, rest = list(session.batches(0)), list(session.batches(3))
+    assert len(rest) == 5
+    for one, other in zip(whole[15:], rest, strict=True):
+        assert torch.equal(one.indices, other.indices)
+
+
+def test_a_step_changes_the_weights_and_returns_the_loss_before_it(session: Session) -> None:
+    before = {name: tensor.clone() for name, tensor in session.model.state_dict().items()}
+    loss = session.step(next(session.batches(0)))
+    assert 0.5 < loss < 2.0
+    assert any(not torch.equal(before[name], tensor) for name, tensor in session.model.state_dict().items())
+
+
+def test_validation_scores_full_and_lowest_width_and_changes_nothing(session: Session) -> None:
+    generator = session.model.generator.get_state()
+    scores = session.validate()
+    assert set(scores) == {"accuracy", "accuracy_lowest"}
+    assert torch.equal(session.model.generator.get_state(), generator)
+
+
+def test_the_narrow_width_of_a_network_with_batch_norm_is_recalibrated(clouds: DataSplits) -> None:
+    session = Session.start(parse_recipe(TINY, overrides=["model.settings.batch_norm=true"]), clouds)
+    for batch in session.batches(0):
+        session.step(batch)
+    before = {name: tensor.clone() for name, tensor in session.model.state_dict().items()}
+    scores = session.validate()
+    assert all(torch.equal(before[name], tensor) for name, tensor in session.model.state_dict().items())
+    small = session.model.extract(0.25)
+    inputs, labels = clouds.validation.tensors
+    uncalibrated = (small(inputs).argmax(1) == labels).float().mean()
+    assert scores["accuracy_lowest"] != pytest.approx(float(uncalibrated), abs=1e-9)
+
+
+def test_gradients_are_clipped_where_the_recipe_asks_for_it(clouds: DataSplits) -> None:
+    recipe = parse_recipe(
+        TINY, overrides=["grad_clip=1e-4", "optimizer=sgd", "momentum=0.0", "learning_rate=1.0", "schedule=constant"]
+    )
+    session = Session.start(recipe, clouds)
+    before = torch.cat([tensor.flatten().clone() for tensor in session.model.state_dict().values()])
+    session.step(next(session.batches(0)))
+    after = torch.cat([tensor.flatten() for tensor in session.model.state_dict().values()])
+    assert float((after - before).norm()) == pytest.approx(1e-4, rel=1e-2)
+
+
+def test_a_checkpoint_of_other_settings_is_one_line(session: Session) -> None:
+    captured = session.capture()
+    for state in ({}, {**captured.state, "optimiser": {"state": {}, "param_groups": []}}):
+        with pytest.raises(
+            RunError, match="checkpoint: expected the state of a training of recipe tiny, got another"
+        ) as caught:
+            session.restore(Checkpoint(weights=captured.weights, state=state))
+        assert "\n" not in str(caught.value)
