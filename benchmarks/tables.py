@@ -1,0 +1,157 @@
+"""Write docs/benchmarks.md, and the marked blocks of README.md, from the result files alone.
+
+    python -m benchmarks.tables
+
+A block of the README is `<!-- results:NAME -->`, whatever stands there, and `<!-- end -->`; NAME is a table's below.
+"""
+
+import re
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.elastic.tables import brief_mnist_mlp, draw_mnist_mlp
+from benchmarks.markdown import describe_source
+from benchmarks.record import ROOT, Record
+from benchmarks.speed.tables import (
+    brief_demo,
+    brief_extracted,
+    brief_step,
+    draw_demo,
+    draw_extracted,
+    draw_step,
+)
+from widthwise._shared import RunError, write_text
+
+__all__ = ["PAGE", "README", "TABLES", "Table", "fill_blocks", "main", "make_page"]
+
+PAGE = ROOT / "docs/benchmarks.md"
+README = ROOT / "README.md"
+_BLOCK = re.compile(r"(?P<mark><!-- results:(?P<name>\S+) -->\n).*?(?P<end>^<!-- end -->$)", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """One result file and its words: `draw` for the page, `brief` for the README."""
+
+    name: str
+    title: str
+    words: str
+    results: str
+    command: str
+    draw: Callable[[Record], str]
+    brief: Callable[[Record], str]
+
+
+TABLES = (
+    Table(
+        name="mnist_mlp",
+        title="One training against one per width",
+        words=(
+            "MNIST, MLP 784-w-w-10, batch 128, Adam with one cycle. Each network of `alone` was trained at that"
+            " one width, for E = 8 epochs or for as many as ours; ours, and the publication's setting, were "
+            "trained once and cut at every width. Mean and standard deviation over the seeds; training MACs in "
+            "units of E plain epochs at full width. Learning rates were chosen on the validation split, with "
+            "another seed."
+        ),
+        results="benchmarks/elastic/results/mnist_mlp.json",
+        command="python -m benchmarks.elastic.mnist_mlp --data DIR",
+        draw=draw_mnist_mlp,
+        brief=brief_mnist_mlp,
+    ),
+    Table(
+        name="step",
+        title="A training step",
+        words=(
+            "MLP 784-W-W-10, batch 256, the default law (4 chunks, log-uniform) against the plain step: "
+            "gradients cleared, forward, loss, backward, optimiser. Both take turns in one process. Times are "
+            "medians of steps; ratios are medians over the seeds (smallest to largest). The processor's time is"
+            " that of all threads: a witness, since the machine may be shared. MACs: forward multiply-"
+            "accumulates of a step in units of the plain one's."
+        ),
+        results="benchmarks/speed/results/step.json",
+        command="python -m benchmarks.speed.step",
+        draw=draw_step,
+        brief=brief_step,
+    ),
+    Table(
+        name="extracted",
+        title="An extracted network against one built by hand",
+        words=(
+            "MLP 784-1024-1024-10 and ResidualConvNet 16-24-48 on 3x32x32, extracted at a width, against the "
+            "same network built at that size with the same weights. Both take turns in one process, eager, in "
+            "inference mode. Bytes: of the exported `.safetensors` file, more than that of the network built by"
+            " hand."
+        ),
+        results="benchmarks/speed/results/extracted.json",
+        command="python -m benchmarks.speed.extracted",
+        draw=draw_extracted,
+        brief=brief_extracted,
+    ),
+    Table(
+        name="demo",
+        title="The demo",
+        words="`widthwise demo` after installation: train on the digits, draw the curve, pick, export, verify.",
+        results="benchmarks/speed/results/demo.json",
+        command="python -m benchmarks.speed.demo",
+        draw=draw_demo,
+        brief=brief_demo,
+    ),
+)
+
+_INTRODUCTION = """# Benchmarks
+
+Made from the result files by `make tables`; do not edit. Tiers: *screen* is one seed and a shortened schedule,
+*confirm* three seeds, *full* the whole command. To measure on your own machine: move the result files away, then
+`make benchmarks DATA=...`, where `DATA` is the folder with MNIST.
+"""
+
+
+def main() -> None:
+    PAGE.parent.mkdir(exist_ok=True)
+    write_text(PAGE, make_page(ROOT, TABLES))
+    readme = README.read_text(encoding="utf-8")
+    write_text(README, fill_blocks(readme, ROOT, TABLES))
+    print(f"{PAGE.relative_to(ROOT)} and the blocks of {README.relative_to(ROOT)} are up to date")
+
+
+def make_page(root: Path, tables: Sequence[Table]) -> str:
+    """Return the page, with a section for each table."""
+    return _INTRODUCTION + "".join(
+        f"\n## {table.title}\n\n{textwrap.fill(table.words, 120)}\n\n{_render(root, table, table.draw)}\n"
+        for table in tables
+    )
+
+
+def fill_blocks(text: str, root: Path, tables: Sequence[Table]) -> str:
+    """Return the text with the brief form of the named tables in its marked blocks.
+
+    Raises:
+        RunError: A block names no table, or has no end.
+    """
+    named = {table.name: table for table in tables}
+    names = [match["name"] for match in _BLOCK.finditer(text)]
+    unknown = [name for name in names if name not in named]
+    if unknown:
+        raise RunError(f"expected blocks named {', '.join(named)}, got {unknown[0]}; mend that mark")
+    if len(names) != text.count("<!-- results:"):
+        raise RunError("expected an end for each block of results, got one without; write <!-- end --> after it")
+
+    def fill(match: re.Match[str]) -> str:
+        table = named[match["name"]]
+        return f"{match['mark']}{_render(root, table, table.brief)}\n{match['end']}"
+
+    return _BLOCK.sub(fill, text)
+
+
+def _render(root: Path, table: Table, draw: Callable[[Record], str]) -> str:
+    path = root / table.results
+    if not path.exists():
+        return f"Not run yet: `{table.command}`."
+    record = Record.read(path)
+    return f"{draw(record)}\n\n*{describe_source(record, table.results)}*"
+
+
+if __name__ == "__main__":
+    main()

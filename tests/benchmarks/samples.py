@@ -1,0 +1,105 @@
+"""Records with numbers that one can follow by hand."""
+
+from pathlib import Path
+
+from benchmarks.record import Cell, Record
+
+ENVIRONMENT: dict[str, object] = {
+    "widthwise": "0.1.0",
+    "python": "3.11.7",
+    "torch": "2.13.0",
+    "numpy": "2.4.6",
+    "system": "Linux x86_64",
+    "processor": "Abacus 9",
+    "cores": 2,
+    "threads": [1],
+    "gpu": None,
+}
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def make_record(benchmark: str, cells: list[tuple[dict[str, object], dict[str, object]]], **changes: object) -> Record:
+    arguments: dict[str, object] = {
+        "path": Path("toy.json"),
+        "benchmark": benchmark,
+        "tier": "confirm",
+        "seeds": (0, 1, 2),
+        "settings": {},
+        "environment": ENVIRONMENT,
+        "commit": COMMIT,
+        "dirty": False,
+        "cells": [Cell(key=key, result=result, commit=COMMIT, dirty=False) for key, result in cells],
+    }
+    return Record(**(arguments | changes))  # type: ignore[arg-type]
+
+
+def make_step_record(ratios: tuple[float, float, float] = (0.5, 0.4, 0.6)) -> Record:
+    def measure(ratio: float) -> dict[str, object]:
+        plain = {"wall": {"median_ms": 20.0}, "forward_ms": 5.0, "backward_ms": 12.0, "optimizer_ms": 3.0}
+        elastic = {"wall": {"median_ms": 20 * ratio}, "forward_ms": 2.0, "backward_ms": 4.0, "optimizer_ms": 3.0}
+        return {"plain": plain, "elastic": elastic, "wall_ratio": ratio, "cpu_ratio": ratio + 0.1, "macs_ratio": 0.44}
+
+    cells = [
+        ({"width": width, "optimizer": optimizer, "threads": threads, "seed": seed}, measure(ratio))
+        for seed, ratio in enumerate(ratios)
+        for width in (256, 1024)
+        for optimizer in ("adam", "fused_adam")
+        for threads in (1, 2)
+    ]
+    return make_record("speed/step", cells)
+
+
+def make_extracted_record(ratio: float = 1.01, num_bytes: int = 112) -> Record:
+    def measure(form: str) -> dict[str, object]:
+        found = ratio if form == "module" else 1.02
+        times: dict[str, object] = {name: {"wall": {"median_ms": 0.25}} for name in ("by_hand", "extracted")}
+        return {**times, "wall_ratio": found, "cpu_ratio": found, "bytes_more": num_bytes}
+
+    cells = [
+        ({"network": network, "width": 0.25, "form": form, "batch": batch, "seed": seed}, measure(form))
+        for seed in (0, 1, 2)
+        for network in ("mlp", "resnet")
+        for form in ("module", "graph")
+        for batch in (1, 256)
+    ]
+    return make_record("speed/extracted", cells)
+
+
+def make_demo_record(slowest: float = 42.0) -> Record:
+    cells: list[tuple[dict[str, object], dict[str, object]]] = [
+        ({"run": run}, {"wall_s": wall_s, "cpu_s": 30.0}) for run, wall_s in enumerate((31.0, slowest, 35.2))
+    ]
+    return make_record("speed/demo", cells, seeds=())
+
+
+def make_mnist_record(lost: float = 0.3) -> Record:
+    """Ours loses `lost` points at every width; alone and for longer is better by one."""
+    widths = (256, 8)
+
+    def alone(row: str, more: float, cost: float) -> list[tuple[dict[str, object], dict[str, object]]]:
+        return [
+            (
+                {"row": row, "seed": seed, "width": width},
+                {"accuracy": {str(width): 90.0 + more + seed}, "training_macs": cost},
+            )
+            for seed in (0, 1, 2)
+            for width in widths
+        ]
+
+    def once(row: str, accuracy: float) -> list[tuple[dict[str, object], dict[str, object]]]:
+        return [
+            (
+                {"row": row, "seed": seed},
+                {"accuracy": {str(width): accuracy + seed for width in widths}, "training_macs": 0.98},
+            )
+            for seed in (0, 1, 2)
+        ]
+
+    cells = [
+        *alone("alone", 0.0, 1.0),
+        *alone("alone, as many epochs as ours", 1.0, 2.25),
+        *once("ours", 90.0 - lost),
+        *once("plain, then cut", 20.0),
+    ]
+    settings = {"widths": list(widths), "chosen_rates": {"alone": 0.003, "ours": 0.005}}
+    return make_record("mnist_mlp", cells, settings=settings)
