@@ -56,8 +56,10 @@ def test_networks_that_differ_are_not_compared() -> None:
     extracted.make_same(one, other, torch.ones(1, 3))
     with pytest.raises(RuntimeError, match="size mismatch"):
         extracted.make_same(one, torch.nn.Linear(3, 4), torch.ones(1, 3))
-    with pytest.raises(AssertionError):
-        extracted.make_same(torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 3), torch.ones(1, 3))
+    for bias in (True, False):
+        with pytest.raises(AssertionError):
+            extracted.make_same(one, torch.nn.Linear(3, 2, bias=not bias), torch.ones(1, 3))
+        one = torch.nn.Linear(3, 2, bias=False)
 
 
 def make_script(folder: Path, lines: str) -> Path:
