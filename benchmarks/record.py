@@ -141,7 +141,7 @@ class Record:
             RunError: A result holds a number that is not finite, or the file cannot be written.
         """
         keys = list(keys)
-        missing = [key for key in keys ]
+        missing = [key for key in keys if self.find(key) is None]
         num_done = len(keys) - len(missing)
         print(f"{self.benchmark} ({self.tier}): {num_done} of {len(keys)} cells are there", flush=True)
         for number, key in enumerate(missing, start=num_done + 1):

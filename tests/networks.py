@@ -67,8 +67,12 @@ class JoinNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         joined = torch.cat([torch.relu(self.left(x)), torch.relu(self.right(x))], dim=-1)
         one, other = torch.relu(self.mix(joined)).split(4, dim=-1)
-        picture = torch.stack([one[:, None] * x[:, :2, None], torch.relu(self.lower(other))[:, None].expand(-1, 2, -1)], 1)
-        picture = torch.cat([picture.flatten(1), joined[:, :6] + 0, joined[:, 6:].sum(-1, keepdim=True).expand(-1, 2)], 1)
+        picture = torch.stack(
+            [one[:, None] * x[:, :2, None], torch.relu(self.lower(other))[:, None].expand(-1, 2, -1)], 1
+        )
+        picture = torch.cat(
+            [picture.flatten(1), joined[:, :6] + 0, joined[:, 6:].sum(-1, keepdim=True).expand(-1, 2)], 1
+        )
         return self.head(picture)
 
 

@@ -119,7 +119,7 @@ def measure_here(width: int, optimizer: str, threads: int, seed: int, turns: int
     result["wall_sum_ratio"] = round(sum(elastic.wall_ns) / sum(plain_times.wall_ns), 4)
     result["cpu_sum_ratio"] = round(sum(elastic.cpu_ns) / sum(plain_times.cpu_ns), 4)
     result["macs_ratio"] = round(model.training_macs() / model.macs(), 4)
-    result["threads"] = torch.get_num_threads()
+    result["threads"] = {"torch": torch.get_num_threads(), "openmp": os.environ.get("OMP_NUM_THREADS")}
     return result
 
 

@@ -162,3 +162,11 @@ def test_json_ends_with_a_line_end_and_keeps_the_order_of_keys(tmp_path: Path) -
     text = (tmp_path / "a.json").read_text()
     assert text == '{\n  "schema": 1,\n  "b": 1,\n  "a": 2\n}\n'
     assert list(json.loads(text)) == ["schema", "b", "a"]
+
+
+def test_a_file_has_the_permissions_of_any_other_whatever_the_writer_gives_it(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    with replace_file(tmp_path / "file") as temporary:
+        temporary.unlink()
+        temporary.touch(mode=0o600)
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "other").stat().st_mode

@@ -20,7 +20,7 @@ def test_pieces_of_work_take_turns_and_each_begins_as_often() -> None:
 def test_sleep_counts_on_the_wall_and_not_for_the_processor() -> None:
     times = take_turns({"sleep": lambda: time.sleep(0.02)}, turns=1, runs=3, warmup=0)["sleep"]
     assert min(times.wall_ns) >= 20_000_000
-    assert sum(times.cpu_ns) < 0.5 * sum(times.wall_ns)
+    assert 0 <= sum(times.cpu_ns) < 0.5 * sum(times.wall_ns)
 
 
 def test_the_collector_is_off_meanwhile_and_on_again_after_an_error() -> None:

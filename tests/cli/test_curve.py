@@ -70,24 +70,34 @@ def _refuse_to_score(*args: object) -> object:
 def test_without_the_plot_extra_a_line_names_it_and_the_rest_is_written(
     invoke: Invoke, run_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*args: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise MissingExtraError("plotting needs matplotlib; install it with: pip install 'widthwise[plot]'")
 
     monkeypatch.setattr(curve_verb, "draw_curve", fail)
     result = invoke("curve", run_copy, "--widths", "1,0.5", "--no-latency")
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.stderr
     assert result.stderr == (
         "widthwise: note: plotting needs matplotlib; install it with: pip install 'widthwise[plot]'\n"
     )
     assert (run_copy / "curve.json").exists()
+    assert (run_copy / "report.html").exists()
     assert not (run_copy / "curve.png").exists()
 
 
-@pytest.mark.parametrize("widths", ["half", "0", "1.5", "1,,0.5", "nan"])
-def test_widths_that_are_none_exit_2(invoke: Invoke, run_copy: Path, widths: str) -> None:
+@pytest.mark.parametrize(
+    ("widths", "message"),
+    [
+        ("half", "expected fractions between commas, such as 1,0.5,0.25, got 'half'; write numbers"),
+        ("1,,0.5", "expected fractions between commas, such as 1,0.5,0.25, got '1,,0.5'; write numbers"),
+        ("0", "must lie in (0, 1], got 0.0"),
+        ("1,1.5", "must lie in (0, 1], got 1.5"),
+        ("nan", "must lie in (0, 1], got nan"),
+    ],
+)
+def test_widths_that_are_none_exit_2(invoke: Invoke, run_copy: Path, widths: str, message: str) -> None:
     result = invoke("curve", run_copy, "--widths", widths)
     assert result.exit_code == 2
-    assert error_line(result).startswith("expected ")
+    assert message in error_line(result)
 
 
 def test_a_folder_without_a_run_exits_1(invoke: Invoke, tmp_path: Path) -> None:

@@ -120,7 +120,6 @@ def test_another_recipe_in_the_same_run_exits_2(invoke: Invoke, recipe_file: Pat
             "expected key=value, such as training.epochs=3, got 'epochs'; add the = and",
         ),
         (("digits-mlp", "--set", "epochs=0"), "expected training.epochs to be greater than or equal to 1, got 0"),
-        (("digits-mlp", "--set", "data.name=digit"), "digit"),
         (("digits-mlp", "--set", "model.name=mlpp"), "mlpp"),
         (("digits-mlp", "--set", "model.settings.size=3"), "size"),
         (("digits-mlp", "--method", "magic"), "magic"),

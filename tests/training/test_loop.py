@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.conftest import RandomStateCheck
-from tests.training.conftest import TINY
+from tests.training.conftest import TINY, make_splits
 from widthwise._shared import RecipeError, RunError, TrainingError
 from widthwise.training import Recipe, Run, network, parse_recipe, train
 from widthwise.training import run as run_module
@@ -59,29 +60,57 @@ def poison(session: Session, batch: Batch) -> None:
 
 
 def make_dropout_net(name: str, *, generator: torch.Generator, **settings: object) -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(4, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 3))
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 3))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.uniform_(-0.5, 0.5, generator=generator)
+    return net
 
 
-def test_training_learns_and_writes_a_run(tiny: Recipe, tmp_path: Path) -> None:
-    run = train(tiny, tmp_path / "runs" / "tiny")
-    names = sorted(path.name for path in run.path.iterdir())
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The tiny recipe trained in one go, for reading only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "load_data", lambda *_: make_splits())
+        return train(parse_recipe(TINY), tmp_path_factory.mktemp("whole") / "runs" / "tiny")
+
+
+@pytest.fixture(scope="module")
+def _stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("stopped") / "run"
+    with pytest.MonkeyPatch.context() as patch, before_step(3, 1, interrupt):
+        patch.setattr(network, "load_data", lambda *_: make_splits())
+        with pytest.raises(KeyboardInterrupt):
+            train(parse_recipe(TINY), path)
+    return path
+
+
+@pytest.fixture
+def stopped(_stopped: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny recipe's run, interrupted after two epochs."""
+    shutil.copytree(_stopped, tmp_path / "stopped")
+    return tmp_path / "stopped"
+
+
+def test_training_learns_and_writes_a_run(whole: Run) -> None:
+    names = sorted(path.name for path in whole.path.iterdir())
     assert names == ["checkpoint", "environment.json", "metrics.jsonl", "model.safetensors", "recipe.toml", "run.json"]
-    assert run.state.status == "finished"
-    assert run.state.finished_epochs == 4
-    assert [line["epoch"] for line in run.read_metrics()] == [1, 2, 3, 4]
-    last = run.read_metrics()[-1]
+    assert whole.state.status == "finished"
+    assert whole.state.finished_epochs == 4
+    lines = (whole.path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4]
+    last = whole.read_metrics()[-1]
     assert float(str(last["accuracy"])) > 0.9
     assert float(str(last["accuracy_lowest"])) > 0.5
     assert set(last) == {"epoch", "loss", "accuracy", "accuracy_lowest", "learning_rate", "seconds"}
 
 
-def test_the_state_tells_widths_and_cost(tiny: Recipe, tmp_path: Path) -> None:
-    state = train(tiny, tmp_path / "a").state
-    full, lowest = state.widths_trained["full"], state.widths_trained["lowest"]
+def test_the_state_tells_widths_and_cost(whole: Run) -> None:
+    full, lowest = whole.state.widths_trained["full"], whole.state.widths_trained["lowest"]
     assert set(full.values()) == {32}
     assert set(lowest.values()) == {8}
-    assert state.training_macs is not None
-    assert 0 < state.training_macs < 4
+    assert whole.state.training_macs is not None
+    assert 0 < whole.state.training_macs < 4
 
 
 def test_method_plain_trains_the_bare_network_at_full_width(tiny: Recipe, tmp_path: Path) -> None:
@@ -94,27 +123,31 @@ def test_method_plain_trains_the_bare_network_at_full_width(tiny: Recipe, tmp_pa
     assert float(str(last["accuracy"])) > 0.9
 
 
-def test_the_same_seed_gives_bit_equal_weights_and_another_one_does_not(tiny: Recipe, tmp_path: Path) -> None:
-    one, other = train(tiny, tmp_path / "a"), train(tiny, tmp_path / "b")
-    assert_same_weights(one, other)
-    assert metrics_of(one) == metrics_of(other)
-    third = train(parse_recipe(TINY, overrides=["seed=1"]), tmp_path / "c")
-    assert not torch.equal(weights_of(third)["fc1.weight"], weights_of(one)["fc1.weight"])
-
-
-def test_training_leaves_the_global_random_state_alone(
-    tiny: Recipe, tmp_path: Path, untouched_random_state: RandomStateCheck
+@pytest.mark.slow
+def test_the_same_seed_gives_bit_equal_weights_whatever_the_global_one_and_another_does_not(
+    tiny: Recipe, whole: Run, tmp_path: Path, untouched_random_state: RandomStateCheck
 ) -> None:
+    torch.manual_seed(7)
     with untouched_random_state():
-        assert train(tiny, tmp_path / "a").state.status == "finished"
+        again = train(tiny, tmp_path / "a")
+    assert_same_weights(again, whole)
+    assert metrics_of(again) == metrics_of(whole)
+    other = train(parse_recipe(TINY, overrides=["seed=1"]), tmp_path / "b")
+    assert not torch.equal(weights_of(other)["fc1.weight"], weights_of(whole)["fc1.weight"])
+
+
+def test_an_interrupted_training_goes_on_to_bit_equal_weights(tiny: Recipe, whole: Run, stopped: Path) -> None:
+    between = Run.open(stopped)
+    assert (between.state.status, between.state.finished_epochs) == ("interrupted", 2)
+    found = train(tiny, stopped)
+    assert_same_weights(found, whole)
+    assert metrics_of(found) == metrics_of(whole)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "epoch", "step"),
     [
-        ([], 1, 2),
-        ([], 3, 1),
         (["optimizer=sgd", "schedule=cosine", "momentum=0.8", "weight_decay=1e-3", "grad_clip=1.0"], 3, 2),
         (["schedule=constant", "law=paper", "elastic.p=0.7", "output_affine=true"], 4, 5),
         (["method=plain"], 2, 1),
@@ -135,25 +168,22 @@ def test_a_resumed_training_is_bit_equal_to_one_that_never_stopped(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["structural", "plain"])
 def test_a_network_with_dropout_of_its_own_resumes_bit_equal(
-    tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+    tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network, "build_model", make_dropout_net)
-    recipe = parse_recipe(TINY, overrides=[f"method={method}"])
-    expected = train(recipe, tmp_path / "whole")
+    expected = train(tiny, tmp_path / "whole")
     with before_step(3, 2, interrupt), pytest.raises(KeyboardInterrupt):
-        train(recipe, tmp_path / "parts")
+        train(tiny, tmp_path / "parts")
     torch.manual_seed(7)
-    assert_same_weights(train(recipe, tmp_path / "parts"), expected)
+    assert_same_weights(train(tiny, tmp_path / "parts"), expected)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("function", ["save_checkpoint", "drop_checkpoints"])
 def test_a_crash_while_an_epoch_is_written_loses_nothing_and_doubles_nothing(
-    tiny: Recipe, tmp_path: Path, function: str, monkeypatch: pytest.MonkeyPatch
+    tiny: Recipe, whole: Run, tmp_path: Path, function: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = train(tiny, tmp_path / "whole")
     original = getattr(run_module, function)
     calls: list[int] = []
 
@@ -168,36 +198,35 @@ def test_a_crash_while_an_epoch_is_written_loses_nothing_and_doubles_nothing(
         train(tiny, tmp_path / "parts")
     monkeypatch.setattr(run_module, function, original)
     found = train(tiny, tmp_path / "parts")
-    assert_same_weights(found, expected)
-    assert metrics_of(found) == metrics_of(expected)
+    assert_same_weights(found, whole)
+    assert metrics_of(found) == metrics_of(whole)
 
 
-def test_a_finished_run_is_not_trained_again(tiny: Recipe, tmp_path: Path) -> None:
-    train(tiny, tmp_path / "a")
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "a").rglob("*")}
+def test_a_finished_run_is_not_trained_again(tiny: Recipe, whole: Run) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.path.rglob("*")}
     with before_step(1, 1, interrupt):
-        assert train(tiny, tmp_path / "a").state.status == "finished"
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "a").rglob("*")} == before
+        assert train(tiny, whole.path).state.status == "finished"
+    assert {path: path.stat().st_mtime_ns for path in whole.path.rglob("*")} == before
 
 
-def test_overwrite_trains_anew_and_removes_what_belonged_to_the_old_run(tiny: Recipe, tmp_path: Path) -> None:
-    train(tiny, tmp_path / "a")
+def test_overwrite_trains_anew_and_removes_what_belonged_to_the_old_run(
+    tiny: Recipe, whole: Run, stopped: Path
+) -> None:
     for name in ("curve.json", "mine.txt"):
-        (tmp_path / "a" / name).write_text("old")
-    other = parse_recipe(TINY, overrides=["seed=1"])
-    run = train(other, tmp_path / "a", overwrite=True)
-    assert run.recipe.training.seed == 1
-    assert_same_weights(run, train(other, tmp_path / "b"))
-    assert not (tmp_path / "a" / "curve.json").exists()
-    assert (tmp_path / "a" / "mine.txt").read_text() == "old"
+        (stopped / name).write_text("old")
+    (stopped / "run.json").write_text("{")
+    run = train(tiny, stopped, overwrite=True)
+    assert_same_weights(run, whole)
+    assert metrics_of(run) == metrics_of(whole)
+    assert not (stopped / "curve.json").exists()
+    assert (stopped / "mine.txt").read_text() == "old"
 
 
-def test_another_recipe_in_the_same_run_is_an_error(tiny: Recipe, tmp_path: Path) -> None:
-    train(tiny, tmp_path / "a")
+def test_another_recipe_in_the_same_run_is_an_error(tiny: Recipe, whole: Run) -> None:
     with pytest.raises(RecipeError) as caught:
-        train(parse_recipe(TINY, overrides=["learning_rate=0.1"]), tmp_path / "a")
+        train(parse_recipe(TINY, overrides=["learning_rate=0.1"]), whole.path)
     assert str(caught.value) == (
-        f"expected a run of this recipe in {tmp_path / 'a'}, got one with another training.learning_rate "
+        f"expected a run of this recipe in {whole.path}, got one with another training.learning_rate "
         "(0.05 there, 0.1 here); give another --out, or --overwrite to train anew"
     )
 
@@ -229,7 +258,7 @@ def test_smoke_is_one_epoch(tiny: Recipe, tmp_path: Path) -> None:
         train(tiny, tmp_path / "a")
 
 
-def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(tiny: Recipe, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(tiny: Recipe, whole: Run, tmp_path: Path) -> None:
     with before_step(3, 2, poison), pytest.raises(TrainingError) as caught:
         train(tiny, tmp_path / "a")
     message = str(caught.value)
@@ -240,7 +269,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(tiny: Recipe, tmp_p
     )
     state = Run.open(tmp_path / "a").state
     assert (state.status, state.finished_epochs) == ("failed", 2)
-    assert_same_weights(train(tiny, tmp_path / "a"), train(tiny, tmp_path / "b"))
+    assert_same_weights(train(tiny, tmp_path / "a"), whole)
 
 
 def test_a_loss_that_is_not_finite_at_once_leaves_no_checkpoint(tiny: Recipe, tmp_path: Path) -> None:
@@ -251,28 +280,24 @@ def test_a_loss_that_is_not_finite_at_once_leaves_no_checkpoint(tiny: Recipe, tm
         train(recipe, tmp_path / "a")
 
 
-def test_a_damaged_checkpoint_is_one_line_and_nothing_is_lost(tiny: Recipe, tmp_path: Path) -> None:
-    with before_step(3, 1, interrupt), pytest.raises(KeyboardInterrupt):
-        train(tiny, tmp_path / "a")
-    weights = tmp_path / "a" / "checkpoint" / "epoch-00002" / "weights.safetensors"
+def test_a_damaged_checkpoint_is_one_line_and_nothing_is_lost(tiny: Recipe, stopped: Path) -> None:
+    weights = stopped / "checkpoint" / "epoch-00002" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    before = {path: path.read_bytes() for path in (tmp_path / "a").rglob("*") if path.is_file()}
+    before = {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()}
     with pytest.raises(
         RunError, match=r"got a missing or damaged file; restore the file, or train again with --overwrite"
     ):
-        train(tiny, tmp_path / "a")
-    assert {path: path.read_bytes() for path in (tmp_path / "a").rglob("*") if path.is_file()} == before
+        train(tiny, stopped)
+    assert {path: path.read_bytes() for path in stopped.rglob("*") if path.is_file()} == before
 
 
-def test_a_checkpoint_of_another_network_is_one_line(tiny: Recipe, tmp_path: Path) -> None:
-    with before_step(2, 1, interrupt), pytest.raises(KeyboardInterrupt):
-        train(tiny, tmp_path / "a")
-    path = tmp_path / "a" / "recipe.toml"
+def test_a_checkpoint_of_another_network_is_one_line(tiny: Recipe, stopped: Path) -> None:
+    path = stopped / "recipe.toml"
     path.write_text(path.read_text().replace("[4, 32, 32, 3]", "[4, 32, 8, 3]"))
     with pytest.raises(
         RunError, match=r"checkpoint: expected the state of a training of recipe tiny, got another \(.*\); "
     ):
-        train(parse_recipe(TINY, overrides=["sizes=[4, 32, 8, 3]"]), tmp_path / "a")
+        train(parse_recipe(TINY, overrides=["sizes=[4, 32, 8, 3]"]), stopped)
 
 
 def test_the_data_folder_is_remembered_as_an_absolute_path(
@@ -287,14 +312,8 @@ def test_the_data_folder_is_remembered_as_an_absolute_path(
 
     monkeypatch.setattr(network, "load_data", load_data)
     monkeypatch.chdir(tmp_path)
-    run = train(tiny, "a", data_folder="data")
+    run = train(tiny, "a", data_folder="data", smoke=True)
     assert run.state.data_folder == str(tmp_path / "data")
     run.load_data()
     run.load_data(tmp_path / "other")
     assert seen == [tmp_path / "data", tmp_path / "data", tmp_path / "other"]
-
-
-def test_metrics_are_json_lines(tiny: Recipe, tmp_path: Path) -> None:
-    run = train(tiny, tmp_path / "a")
-    lines = (run.path / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4]

@@ -39,11 +39,13 @@ def replace_file(path: str | os.PathLike[str], *, error: type[WidthwiseError] = 
     temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.partial{target.suffix}")
     try:
         temporary.touch(exist_ok=False)
+        mode = temporary.stat().st_mode
     except OSError as cause:
         raise error(_cannot_write(target, cause)) from cause
     try:
         yield temporary
         try:
+            temporary.chmod(mode)  # some writers make a file of their own there, which only its owner may read
             _flush_to_disk(temporary)
             temporary.replace(target)
         except OSError as cause:

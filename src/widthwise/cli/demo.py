@@ -14,7 +14,7 @@ from widthwise.cli.export import exported_dict, write_export
 from widthwise.cli.failure import report_note
 from widthwise.cli.options import AsJson
 from widthwise.cli.output import format_bytes, format_score, make_table, say, say_json
-from widthwise.cli.points import width_argument
+from widthwise.cli.points import export_stem
 from widthwise.curves import Point
 from widthwise.elastic import Elastic
 from widthwise.slicing import Exported
@@ -64,8 +64,8 @@ def _run_all(folder: Path, *, tell: Callable[[str], None]) -> _Result:
     run = train(load_recipe(_RECIPE), folder)
     tell(f"1 trained   {run.state.epochs} epochs in {run.state.training_seconds:.0f} s")
     model, splits = run.load_model(), run.load_data()
-    verification = model.verify()
-    tell(f"2 verified  the width groups found in the network: {verification}")
+    num_widths = len(model.verify().widths)
+    tell(f"2 verified  the width groups found in the network, on it, at {num_widths} widths")
     found = measure(run, model, splits)
     point, full = found.pick(max_drop=_MAX_DROP), found.full
     assert full is not None, "half octaves begin at full width"
@@ -78,7 +78,7 @@ def _run_all(folder: Path, *, tell: Callable[[str], None]) -> _Result:
 
 
 def _export(run: Run, model: Elastic, point: Point, splits: DataSplits) -> Exported:
-    stem = f"{run.recipe.name}-w{width_argument(point)}"
+    stem = export_stem(run, point)
     try:
         return write_export(run, model, point, run.exports_path / f"{stem}.onnx", splits=splits)
     except MissingExtraError as error:

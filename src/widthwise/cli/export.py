@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from widthwise.cli.failure import report_note
 from widthwise.cli.options import (
     AsJson,
     DataFolder,
@@ -19,7 +18,7 @@ from widthwise.cli.options import (
     make_limits,
 )
 from widthwise.cli.output import format_bytes, say, say_json
-from widthwise.cli.points import pick_point, read_curve, width_argument
+from widthwise.cli.points import describe_widths, export_stem, pick_point, read_curve
 from widthwise.curves import Limits, Point
 from widthwise.elastic import Elastic
 from widthwise.elastic import export as export_file
@@ -72,12 +71,13 @@ def export(
     chosen = _choose(run, width, limits)
     opened = Run.open(run)
     model = opened.load_model()
-    path = out or opened.exports_path / f"{opened.recipe.name}-w{_label(chosen)}{suffix}"
+    path = out or opened.exports_path / f"{export_stem(opened, chosen)}{suffix}"
     exported = write_export(opened, model, chosen, path, splits=opened.load_data(data))
     if as_json:
         say_json({**exported_dict(exported), "widths": model.widths(chosen)})
     else:
-        say(f"width {_label(chosen)} ({', '.join(f'{name} {kept}' for name, kept in model.widths(chosen).items())})")
+        label = chosen.label if isinstance(chosen, Point) else f"{chosen:.4g}"
+        say(f"width {label}  ({describe_widths(model.widths(chosen))})")
         say(describe_export(exported))
 
 
@@ -86,14 +86,9 @@ def write_export(run: Run, model: Elastic, width: float | Point, path: Path, *, 
 
     BatchNorm is recalibrated as for the curve, so the file is the network that was scored.
     """
-    widths = model.widths(width)
-    narrowest = run.state.widths_trained["lowest"]
-    if any(kept < narrowest.get(group, 1) for group, kept in widths.items()):
-        trained = ", ".join(f"{group} {kept}" for group, kept in narrowest.items())
-        report_note(f"this width is narrower than any that was trained ({trained}); expect a poor network")
     path.parent.mkdir(parents=True, exist_ok=True)
     inputs = splits.validation.tensors[0][:_NUM_COMPARED]
-    is_full = widths == model.widths(1.0)
+    is_full = model.widths(width) == model.widths(1.0)
     return export_file(
         model,
         width,
@@ -138,7 +133,3 @@ def _choose_suffix(file_format: Format | None, out: Path | None) -> str:
     if suffix is not None and out.suffix != suffix:
         raise typer.BadParameter(f"expected --out to end in {suffix}, got {out}; leave out --format or change the name")
     return out.suffix
-
-
-def _label(width: float | Point) -> str:
-    return width_argument(width) if isinstance(width, Point) else f"{width:.6g}"

@@ -51,4 +51,5 @@ def pick(
         say_json(point.to_dict())
         return
     say(describe_point(point, curve))
-    say(f"next: widthwise export {run} --width {point.label} --format onnx")
+    if point.width is not None:
+        say(f"next: widthwise export {run} --width {point.width:.6g} --format onnx")

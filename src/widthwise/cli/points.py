@@ -1,13 +1,21 @@
 """The curve of a run as verbs use it: read, picked from, and a point of it in words."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from widthwise._shared import CurveError
 from widthwise.cli.output import format_bytes, format_score
 from widthwise.curves import Curve, Limits, Point
+from widthwise.training import Run
 
-__all__ = ["describe_point", "pick_point", "read_curve", "width_argument"]
+__all__ = [
+    "describe_point",
+    "describe_widths",
+    "export_stem",
+    "pick_point",
+    "read_curve",
+]
 
 
 def read_curve(run: Path) -> Curve:
@@ -27,11 +35,20 @@ def pick_point(curve: Curve, limits: Limits) -> Point:
     return curve.pick(**asdict(limits))
 
 
+def describe_widths(widths: Mapping[str, int]) -> str:
+    """Return units per group in words.
+
+    Example:
+        >>> describe_widths({"fc1": 64, "fc2": 32})
+        'fc1 64, fc2 32'
+    """
+    return ", ".join(f"{group} {kept}" for group, kept in widths.items())
+
+
 def describe_point(point: Point, curve: Curve) -> str:
     """Return the point in a few lines: widths, scores, and costs beside those of the full width."""
     full = curve.full
-    units = ", ".join(f"{group} {kept}" for group, kept in point.widths.items())
-    lines = [f"width {point.label}  ({units})"]
+    lines = [f"width {point.label}  ({describe_widths(point.widths)})"]
     for name, score in (point.scores or {curve.name: point.score}).items():
         lines.append(f"  {name:<14}{_score(score, name)}{_beside(full, name)}")
     lines.append(f"  {'parameters':<14}{point.params:,}{_share(point.params, full and full.params)}")
@@ -42,11 +59,12 @@ def describe_point(point: Point, curve: Curve) -> str:
     return "\n".join(lines)
 
 
-def width_argument(point: Point) -> str:
-    """Return what `--width` takes for this point."""
-    if point.width is not None:
-        return f"{point.width:.6g}"
-    return ",".join(f"{group}={units}" for group, units in point.widths.items())
+def export_stem(run: Run, width: float | Point) -> str:
+    """Return the name of an exported file without its suffix: recipe and width."""
+    if isinstance(width, Point) and width.width is None:
+        return f"{run.recipe.name}-w{'-'.join(map(str, width.widths.values()))}"
+    fraction = width.width if isinstance(width, Point) else width
+    return f"{run.recipe.name}-w{fraction:.4g}"
 
 
 def _score(score: float, name: str) -> str:

@@ -8,6 +8,7 @@ import typer
 from widthwise.cli.failure import report_note
 from widthwise.cli.options import AsJson, DataFolder
 from widthwise.cli.output import format_score, say, say_json
+from widthwise.cli.points import describe_widths
 from widthwise.training import Recipe, Run, load_recipe
 from widthwise.training import train as train_run
 
@@ -77,7 +78,7 @@ def _summarize(run: Run) -> None:
     say(f"validation accuracy at full width: {full}")
     if "accuracy_lowest" in last:
         lowest = format_score(float(str(last["accuracy_lowest"])), "accuracy")
-        units = ", ".join(f"{group} {kept}" for group, kept in state.widths_trained["lowest"].items())
+        units = describe_widths(state.widths_trained["lowest"])
         say(f"at the narrowest width ({units}): {lowest}")
     if state.training_macs is not None:
         say(f"training cost as many MACs as {state.training_macs:.2g} epochs of plain training")

@@ -21,6 +21,6 @@ def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
     for name, tensor in tensors.items():
         digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
         # numpy knows no bfloat16: its bytes are read as what they are.
-        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        values = tensor.detach().cpu().reshape(-1).view(torch.uint8)
         digest.update(values.numpy().data)
     return digest.hexdigest()[:32]

@@ -46,9 +46,8 @@ def half_octaves(lowest: float) -> list[float]:
     """
     if not 0 < lowest <= 1:
         raise CurveError(f"expected the smallest width to lie in (0, 1], got {lowest!r}; check the law of the model")
-    # A lowest fraction that was computed, such as 1 / sqrt(8), is the half octave it is next to.
-    count = math.floor(-2 * math.log2(lowest) + 1e-9)
-    fractions = [2.0 ** (-step / 2) for step in range(count + 1)]
+    fractions = [2.0 ** (-step / 2) for step in range(math.floor(-2 * math.log2(lowest)) + 1)]
+    # A lowest fraction that was computed, such as 1 / sqrt(8), may miss its half octave by a rounding error.
     return fractions if math.isclose(fractions[-1], lowest) else [*fractions, lowest]
 
 

@@ -18,6 +18,7 @@ from widthwise.curves.curve import Curve
 from widthwise.curves.fingerprint import hash_tensors
 from widthwise.curves.grid import Candidate, HasWidths, Width, half_octaves, make_candidates, warn_of_untrained
 from widthwise.curves.point import Point
+from widthwise.curves.resume import Header, check_folder, read_finished, widths_key
 from widthwise.curves.score import Score
 from widthwise.measure import count_parameters, safetensors_bytes, time_latency
 
@@ -25,9 +26,6 @@ __all__ = ["Evaluate", "Sweepable", "curve"]
 
 # A Score is one of these.
 Evaluate = Callable[[nn.Module], float]
-
-# Latencies of other machines or versions of torch do not belong in one curve.
-_MACHINE = ("processor", "gpu", "system", "torch")
 
 
 class HasLowest(Protocol):
@@ -116,47 +114,25 @@ def curve(
     plan = _Plan(model=model, scores=_name_scores(name, evaluate, extra_scores), calibrate=calibrate, latency=latency)
     _check_calibration(model, calibrate, candidates)
     if path is not None:
-        _check_folder(Path(path))
+        check_folder(Path(path))
     warn_of_untrained(model, candidates, model.law.lowest)
-    header = _Header(
+    header = Header(
         name=name,
         higher_is_better=evaluate.higher_is_better if isinstance(evaluate, Score) else True,
         fingerprint=_name_weights(model) if fingerprint is None and path is not None else fingerprint,
         is_calibrated=calibrate is not None and _has_statistics(model),
         environment=dict(describe_environment()),
     )
-    points = {} if path is None else _read_finished(Path(path), header, plan)
-    missing = [candidate for candidate in candidates if _key(candidate.widths) not in points]
+    points = {} if path is None else read_finished(Path(path), header, set(model.widths(1.0)), plan.is_finished)
+    missing = [candidate for candidate in candidates if widths_key(candidate.widths) not in points]
     bar = track(missing, "measuring the curve", show=progress)
     for candidate in bar:
         point = plan.measure(candidate)
-        points[_key(candidate.widths)] = point
+        points[widths_key(candidate.widths)] = point
         bar.note(f"{name} {point.score:.4g} at width {point.label}")
         if path is not None:
             header.make_curve(points.values()).save(path)
     return header.make_curve(points.values())
-
-
-@final
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Header:
-    """All that a curve says beside its points."""
-
-    name: str
-    higher_is_better: bool
-    fingerprint: str | None
-    is_calibrated: bool
-    environment: dict[str, object]
-
-    def make_curve(self, points: Iterable[Point]) -> Curve:
-        return Curve(
-            points=tuple(points),
-            name=self.name,
-            higher_is_better=self.higher_is_better,
-            fingerprint=self.fingerprint,
-            is_calibrated=self.is_calibrated,
-            environment=self.environment,
-        )
 
 
 @final
@@ -238,46 +214,6 @@ def _has_statistics(model: Sweepable) -> bool:
     return any(isinstance(module, kind) and module.track_running_stats for module in model.net.modules())
 
 
-def _check_folder(path: Path) -> None:
-    # Found before the work, not after the first point of it.
-    if not path.parent.is_dir():
-        raise CurveError(f"expected a folder to write {path.name} into, got none at {path.parent}; create it first")
-
-
 def _name_weights(model: Sweepable) -> str:
     extra = {f"elastic {name}": tensor for name, tensor in model.elastic_state().items()}
     return hash_tensors({**model.state_dict(), **extra})
-
-
-def _read_finished(path: Path, header: _Header, plan: _Plan) -> dict[frozenset[tuple[str, int]], Point]:
-    """Return the points in the file that need not be measured again, by their widths."""
-    if not path.exists():
-        return {}
-    found = Curve.load(path)
-    groups = set(plan.model.widths(1.0))
-    differences = [
-        what
-        for what, is_different in (
-            ("weights", found.fingerprint != header.fingerprint),
-            ("width groups", any(set(point.widths) != groups for point in found)),
-            ("score", (found.name, found.higher_is_better) != (header.name, header.higher_is_better)),
-            ("calibration", found.is_calibrated != header.is_calibrated),
-            (
-                "machine or version of torch",
-                any(found.environment.get(k) != header.environment.get(k) for k in _MACHINE),
-            ),
-        )
-        if is_different
-    ]
-    if differences:
-        warnings.warn(
-            f"expected {path} to hold a curve of this model, got one that differs in {', '.join(differences)}; "
-            "every point is measured again, and the file replaced",
-            stacklevel=3,
-        )
-        return {}
-    return {_key(point.widths): point for point in found.points if plan.is_finished(point)}
-
-
-def _key(widths: Mapping[str, int]) -> frozenset[tuple[str, int]]:
-    return frozenset(widths.items())

@@ -27,12 +27,13 @@ def export(
     refit: Iterable[object] | None = None,
     inputs: Iterable[Example] | None = None,
 ) -> Exported:
-    """Extract the network at a width and write it to a file, which is read back by its own runtime and compared before it is kept.
+    """Extract the network at a width to a file, which its own runtime reads back and compares before it is kept.
 
     Args:
         model: The elastic model.
         width: A fraction, a dict of group names, or a point of a curve.
-        path: Its suffix names the format: .safetensors and .pt hold the weights, .pt2 and .onnx a program for any batch size.
+        path: Its suffix names the format: .safetensors and .pt hold the weights, .pt2 and .onnx a program for any batch
+            size.
         calibrate: As for `Elastic.extract`.
         refit: As for `Elastic.extract`.
         inputs: On what the file is compared with the network; by default on random inputs of 2 samples and of 1.

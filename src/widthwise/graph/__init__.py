@@ -1,8 +1,9 @@
 """Floor 1: the traced program with a term on every axis."""
 
-from widthwise.graph.call import Axes, Call, Outcome, arguments_by_name
+from widthwise.graph.call import Axes, Call, Outcome
 from widthwise.graph.example import Example, as_example, match_call
 from widthwise.graph.infer import Inference, StateAxes, infer_axes, state_tensor
+from widthwise.graph.overload import arguments_by_name, overload_name
 from widthwise.graph.rules import rule
 from widthwise.graph.shape import fake_tensors, shape_of
 from widthwise.graph.solver import Solver
@@ -26,6 +27,7 @@ from widthwise.graph.trace import StateInput, Trace, trace_network
 
 __all__ = [
     "Atom", "Axes", "Call", "Example", "Frozen", "Inference", "KeptSet", "Outcome", "Product", "Size", "Solver",
-    "StateAxes", "StateInput", "Sum", "Term", "Trace", "arguments_by_name", "as_example", "atoms_of", "count", "fake_tensors", "indices", "infer_axes", "is_prefix",
-    "join_segments", "match_call", "multiply_factors", "rule", "shape_of", "size_of", "state_tensor", "trace_network",
+    "StateAxes", "StateInput", "Sum", "Term", "Trace", "arguments_by_name", "as_example", "atoms_of", "count",
+    "fake_tensors", "indices", "infer_axes", "is_prefix", "join_segments", "match_call", "multiply_factors",
+    "overload_name", "rule", "shape_of", "size_of", "state_tensor", "trace_network",
 ]  # fmt: skip

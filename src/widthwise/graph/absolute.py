@@ -4,11 +4,10 @@
 sample, both would mean something else than what was traced.
 """
 
-from typing import Any
-
 import torch
 from torch import fx
 
+from widthwise.graph.overload import overload_name, schema_arguments
 from widthwise.graph.shape import shape_of
 
 __all__ = ["count_from_front", "name_squeezed_axes"]
@@ -22,7 +21,7 @@ _POSITIONS = {
 def name_squeezed_axes(graph: fx.Graph) -> None:
     """Rewrite every squeeze of a graph to list the axes that it removes; in place."""
     for node in graph.nodes:
-        if _schema_name(node) != "aten::squeeze":
+        if overload_name(node.target).partition(".")[0] != "aten::squeeze":
             continue
         source, chosen = node.args[0], node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
         shape = shape_of(source.meta["val"])
@@ -35,11 +34,10 @@ def name_squeezed_axes(graph: fx.Graph) -> None:
 def count_from_front(graph: fx.Graph) -> None:
     """Rewrite positions that are counted from the end of an axis of fixed size; in place."""
     for node in graph.nodes:
-        names = _POSITIONS.get(_schema_name(node), ())
+        names = _POSITIONS.get(overload_name(node.target).partition(".")[0], ())
         if not names:
             continue
-        schema: Any = node.target._schema
-        order = [argument.name for argument in schema.arguments]
+        order = [argument.name for argument in schema_arguments(node.target)]
         named = {**dict(zip(order, node.args, strict=False)), **node.kwargs}
         shape = shape_of(named["self"].meta["val"])
         size = shape[named.get("dim", 0) % len(shape)]
@@ -49,7 +47,3 @@ def count_from_front(graph: fx.Graph) -> None:
             if isinstance(named.get(name), int) and named[name] < 0:
                 named[name] = max(named[name] + size, 0)
         node.args, node.kwargs = tuple(named[name] for name in order if name in named), {}
-
-
-def _schema_name(node: fx.Node) -> str:
-    return getattr(getattr(node.target, "_schema", None), "name", "")

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import fx
 
+from widthwise.graph.overload import arguments_by_name, overload_name
 from widthwise.graph.shape import fake_tensors, shape_of
 from widthwise.graph.solver import Solver
 from widthwise.graph.term import Frozen, Size, Term, size_of
 
-__all__ = ["Axes", "Call", "Outcome", "arguments_by_name"]
+__all__ = ["Axes", "Call", "Outcome"]
 
 Axes = tuple[Term, ...]
 _TORCH = Path(torch.__file__).parent
@@ -57,7 +58,7 @@ class Call:
     def name(self) -> str:
         """The operator with its place in the user's source, for reasons: "aten.conv2d (net.py:12)"."""
         target = self.node.target
-        operator = str(target).rsplit(".", 1)[0] if isinstance(target, torch._ops.OpOverload) else str(target)
+        operator = overload_name(target).rpartition(".")[0].replace("::", ".") or str(target)
         place = _source_line(self.node.meta.get("stack_trace"))
         return f"{operator} ({place})" if place else operator
 
@@ -135,16 +136,6 @@ class Call:
                 self.unify(wide[0], other)
             result.append(wide[0] if wide else aligned[0])
         return tuple(self.solver.resolve(term) for term in result)
-
-
-def arguments_by_name(node: fx.Node) -> dict[str, Any]:
-    """Return every argument of an operator call by its name in the schema, defaults filled in."""
-    schema = getattr(node.target, "_schema", None)
-    if schema is None:
-        return dict(node.kwargs)
-    named = {argument.name: argument.default_value for argument in schema.arguments if argument.has_default_value()}
-    named.update({argument.name: value for argument, value in zip(schema.arguments, node.args, strict=False)})
-    return {**named, **node.kwargs}
 
 
 def _source_line(stack_trace: str | None) -> str:

@@ -27,7 +27,7 @@ class Example:
 
 
 def as_example(example_inputs: tuple[Any, ...] | dict[str, Any] | torch.Tensor) -> Example:
-    """Return example inputs as an `Example`: a tuple holds positional, a dict keyword inputs; a bare tensor is one positional input.
+    """Return example inputs as an `Example`: a tuple holds positional, a dict keyword inputs, a tensor is the only one.
 
     Raises:
         TraceError: The inputs are of another type.
@@ -43,8 +43,8 @@ def as_example(example_inputs: tuple[Any, ...] | dict[str, Any] | torch.Tensor) 
     if isinstance(example_inputs, tuple | list):
         return Example(args=tuple(example_inputs), kwargs={})
     raise TraceError(
-        f"example_inputs must be a tuple of positional or a dict of keyword inputs, got {type(example_inputs).__name__}; "
-        "for one input x pass (x,)"
+        "example_inputs must be a tuple of positional or a dict of keyword inputs, got "
+        f"{type(example_inputs).__name__}; for one input x pass (x,)"
     )
 
 
@@ -60,15 +60,15 @@ def match_call(net: nn.Module, example: Example, args: tuple[Any, ...], kwargs: 
         bound = inspect.signature(net.forward).bind(*args, **kwargs)
     except TypeError as error:
         raise TraceError(
-            f"the inputs must fit forward{inspect.signature(net.forward)} of {type(net).__name__}, got {_describe(args, kwargs)} "
-            f"({error}); call the model as you would call the network"
+            f"the inputs must fit forward{inspect.signature(net.forward)} of {type(net).__name__}, got "
+            f"{_describe(args, kwargs)} ({error}); call the model as you would call the network"
         ) from error
     named = dict(bound.arguments)
     positional = [named.pop(name) for name in list(named)[: len(example.args)]]
     if set(named) != set(example.kwargs) or len(positional) != len(example.args):
         raise TraceError(
-            f"expected the inputs of example_inputs ({_describe(example.args, example.kwargs)}), got {_describe(args, kwargs)}; "
-            "wrap the network again with an example that has these inputs"
+            f"expected the inputs of example_inputs ({_describe(example.args, example.kwargs)}), got "
+            f"{_describe(args, kwargs)}; wrap the network again with an example that has these inputs"
         )
     return Example(args=tuple(positional), kwargs={name: named[name] for name in example.kwargs})
 

@@ -76,8 +76,8 @@ def _by_name(net: nn.Module, example: Example) -> dict[str, Any]:
         named = signature.bind(*example.args, **example.kwargs).arguments
     except TypeError as error:
         raise TraceError(
-            f"example_inputs must fit forward{signature} of {type(net).__name__}, got {len(example.args)} positional and "
-            f"keywords {sorted(example.kwargs)} ({error}); give the inputs of one call"
+            f"example_inputs must fit forward{signature} of {type(net).__name__}, got {len(example.args)} positional "
+            f"and keywords {sorted(example.kwargs)} ({error}); give the inputs of one call"
         ) from error
     for name in named:
         if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:

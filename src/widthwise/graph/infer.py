@@ -42,6 +42,10 @@ class StateAxes:
                 self._aliases.setdefault(_storage_key(tensor), []).append(name)
         self.targets: dict[str, Axes] = {}
 
+    def names(self, target: str) -> list[str]:
+        """Return every name of the parameter or buffer of that name, in the order of the network."""
+        return self._aliases.get(_storage_key(state_tensor(self._net, target)), [target])
+
     def of(self, target: str) -> Axes:
         """Return the axes of a parameter or buffer by its name."""
         tensor = state_tensor(self._net, target)
@@ -52,7 +56,7 @@ class StateAxes:
                 Frozen(size, "table of whole numbers, which may be an index") if is_index else self._solver.fresh(size)
                 for size in map(int, tensor.shape)
             )
-        for name in [target, *self._aliases.get(key, ())]:
+        for name in self.names(target):
             self.targets[name] = self._axes[key]
         return self._axes[key]
 

@@ -65,7 +65,7 @@ class Solver:
             key: The same key gives the same axis again; None gives a new one each time.
         """
         if not isinstance(size, int) or size <= 1:
-            return Frozen(size, f"size {size}" if isinstance(size, int) else "dynamic size")
+            return Frozen(size, f"size {size}, which leaves no choice" if isinstance(size, int) else "dynamic size")
         if key in self._made:
             return self._made[key]
         self._num_atoms += 1
@@ -105,14 +105,19 @@ class Solver:
             self.freeze(other, one.reason)
         elif isinstance(other, Frozen):
             self.freeze(one, other.reason)
+        elif isinstance(one, Atom) and isinstance(other, Atom):
+            # The older one stays: groups keep their atoms when another mode of the network is traced.
+            self._bindings[max(one.key, other.key)] = min(one, other, key=lambda atom: atom.key)
         elif isinstance(one, Atom):
             self._bind(one, other, reason)
         elif isinstance(other, Atom):
             self._bind(other, one, reason)
         elif isinstance(one, Product) and isinstance(other, Product):
-            self._unify_children(one, other, self._products, f"two foldings of one axis cannot be aligned at {reason}")
+            why = f"two foldings of one axis cannot be aligned at {reason}"
+            self._unify_children(_factors(one), _factors(other), self._products, why)
         else:
-            self._unify_children(one, other, self._sums, f"two cuts of one axis cannot be aligned at {reason}")
+            why = f"two cuts of one axis cannot be aligned at {reason}"
+            self._unify_children(_parts(one), _parts(other), self._sums, why)
 
     def split(self, term: Term, sizes: Sequence[Size], reason: str) -> tuple[Term, ...]:
         """Return an axis as nested factors of these sizes, outermost first; frozen for `reason` where none fit."""
@@ -147,30 +152,47 @@ class Solver:
             self._bindings[atom.key] = term
 
     def _take_apart(self, term: Term, sizes: Sequence[Size], kind: _Kind, reason: str) -> tuple[Term, ...]:
-        remaining = kind.children(self.resolve(term))
-        pieces: list[Term] = []
+        whole = self.resolve(term)
+        remaining, pieces = kind.children(whole), list[Term]()
         for size in sizes:
             piece = kind.take(remaining, size, reason)
             if piece is None:
-                self.freeze(term, reason)
-                return tuple(Frozen(each, reason) for each in sizes)
+                break
             pieces.append(piece)
-        if size_of(kind.join(tuple(remaining))) != size_of(kind.join(())):
+        if len(pieces) == len(sizes) and size_of(kind.join(tuple(remaining))) == size_of(kind.join(())):
+            return tuple(pieces)
+        if quotient(size_of(whole), size_of(kind.join(tuple(Frozen(size, reason) for size in sizes)))) != 1:
             self.freeze(term, reason)
-            return tuple(Frozen(each, reason) for each in sizes)
-        return tuple(pieces)
+            return tuple(Frozen(size, reason) for size in sizes)
+        fresh = tuple(self.fresh(size) for size in sizes)
+        self._unify_children(kind.children(self.resolve(whole)), list(fresh), kind, reason)
+        return tuple(self.resolve(piece) for piece in fresh)
 
-    def _unify_children(self, one: Term, other: Term, kind: _Kind, reason: str) -> None:
-        """Unify piece by piece; where boundaries do not match, freeze both sides up to the next common boundary."""
-        left, right = kind.children(one), kind.children(other)
+    def _unify_children(self, left: list[Term], right: list[Term], kind: _Kind, reason: str) -> None:
+        """Unify piece by piece; where boundaries do not match, freeze both sides as far as that reaches."""
         while left and right:
             before = list(left), list(right)
-            size = _smaller(size_of(left[0]), size_of(right[0]))
+            size, is_free = self._next_piece(left, right, kind)
             piece, counterpart = kind.take(left, size, reason), kind.take(right, size, reason)
             if piece is None or counterpart is None:
                 left, right = self._freeze_to_boundary(*before, kind, reason)
-            else:
+            elif is_free:
                 self.unify(piece, counterpart, reason)
+            else:
+                self._freeze_both(piece, counterpart, reason)
+
+    def _next_piece(self, left: list[Term], right: list[Term], kind: _Kind) -> tuple[Size, bool]:
+        """Return the size of the next piece of both sides, and whether it may stay free.
+
+        Two nested boundaries agree where one divides the other. Of 4 and 6 the common factor 2 may stay free; from
+        there up to 12, their common multiple, neither side has factors that the other one could follow.
+        """
+        one, other = size_of(left[0]), size_of(right[0])
+        is_aligned = quotient(one, other) is not None or quotient(other, one) is not None
+        if kind is self._sums or is_aligned or not isinstance(one, int) or not isinstance(other, int):
+            return _smaller(one, other), True
+        common = math.gcd(one, other)
+        return (common, True) if common > 1 else (_common_multiple(left, right), False)
 
     def _freeze_to_boundary(
         self, left: list[Term], right: list[Term], kind: _Kind, reason: str
@@ -263,6 +285,21 @@ def _factors(term: Term) -> list[Term]:
 
 def _parts(term: Term) -> list[Term]:
     return list(term.parts) if isinstance(term, Sum) else [term]
+
+
+def _common_multiple(left: list[Term], right: list[Term]) -> int:
+    """Return the smallest product of leading factors that lies at or between boundaries of both sides."""
+    end, before = math.lcm(int(size_of(left[0])), int(size_of(right[0]))), 0
+    while end != before:
+        before = end
+        for side in (left, right):
+            total = 1
+            for term in side:
+                total *= int(size_of(term)) if isinstance(size_of(term), int) else end
+                if total % end == 0:
+                    break
+                end = math.lcm(end, total)
+    return end
 
 
 def _smaller(one: Size, other: Size) -> Size:

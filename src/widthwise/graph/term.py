@@ -166,7 +166,7 @@ def indices(term: Term, kept: Mapping[int, KeptSet]) -> torch.Tensor:
     if isinstance(term, Product):
         positions = torch.zeros(1, dtype=torch.int64)
         for factor in term.factors:
-            positions = (positions[:, None] * size_of(factor) + indices(factor, kept)[None, :]).reshape(-1)
+            positions = (positions[:, None] * int(size_of(factor)) + indices(factor, kept)[None, :]).reshape(-1)
         return positions
     offsets = [sum(int(size_of(part)) for part in term.parts[:i]) for i in range(len(term.parts))]
     return torch.cat([indices(part, kept) + offset for part, offset in zip(term.parts, offsets, strict=True)])

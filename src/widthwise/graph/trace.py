@@ -5,7 +5,7 @@ operators whole and turns in-place writes into values; what the network writes t
 outputs.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ __all__ = ["StateInput", "Trace", "trace_network"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StateInput:
-    """A parameter, buffer or constant that the graph reads: its placeholder, its name in the network, and what it is."""
+    """A parameter, buffer or constant that the graph reads: its placeholder, its name in the network, its kind."""
 
     placeholder: str
     target: str
@@ -90,7 +90,7 @@ class Trace:
 
     def holds_for(self, symbols: Mapping[sympy.Symbol, int]) -> bool:
         """Return whether the traced branches hold for these values of the dynamic sizes."""
-        return all(guard.subs(symbols) != sympy.false for guard in self.guards)
+        return all(guard.subs(list(symbols.items())) != sympy.false for guard in self.guards)
 
     def _batch_axis(self, leaf: Any, what: str, advice: str) -> int | None:
         value = leaf.meta.get("val") if isinstance(leaf, fx.Node) else None
@@ -117,8 +117,8 @@ def trace_network(net: nn.Module, example: Example, *, training: bool | None = N
         TraceError: torch.export cannot trace the network, or its batch size is fixed or ambiguous.
     """
     fixed = (
-        "the batch size must stay dynamic, but the traced network works for one batch size only (a reshape, an index or "
-        "a comparison fixes it); write sizes as x.shape[0] or -1, or say which axis is the batch with batch_dim="
+        "the batch size must stay dynamic, but the traced network works for one batch size only (a reshape, an index "
+        "or a comparison fixes it); write sizes as x.shape[0] or -1, or say which axis is the batch with batch_dim="
     )
     is_training = net.training if training is None else training
     enlarged = enlarge_batch(example, batch_dim, 1)
@@ -182,7 +182,7 @@ def _input_nodes(program: ExportedProgram) -> list[fx.Node]:
 
 
 @contextmanager
-def _mode(net: nn.Module, training: bool | None) -> Iterator[None]:
+def _mode(net: nn.Module, training: bool | None) -> Generator[None]:
     modes = [(module, module.training) for module in net.modules()]
     try:
         if training is not None:
@@ -218,7 +218,7 @@ def _read_program(
         state=tuple(StateInput(placeholder=spec.arg.name, target=spec.target or "", kind=spec.kind) for spec in state),
         inputs=tuple(node.name for node in _input_nodes(program)),
         mutations={spec.arg.name: spec.target or "" for spec in mutated},
-        outputs=tuple(nodes[leaf.name] if leaf.name in nodes else leaf.value for leaf in outputs),
+        outputs=tuple(_output(leaf, nodes) for leaf in outputs),
         constants={name: value for name, value in program.constants.items() if isinstance(value, torch.Tensor)},
         output_spec=program.call_spec.out_spec,
         batch_symbol=symbol,
@@ -232,6 +232,11 @@ def _read_program(
     return trace
 
 
+def _output(leaf: Any, nodes: Mapping[str, fx.Node]) -> Any:
+    """Return the node of an output leaf, or the constant that it is."""
+    return nodes.get(leaf.name, getattr(leaf, "value", None))
+
+
 def _check_batches(trace: Trace, example: Example, batch_dim: int) -> None:
     """Refuse inputs of which it is not clear whether they hold samples: as long as the batch, but not tied to it."""
     batch = trace.symbols[trace.batch_symbol] if trace.batch_symbol is not None else None
@@ -241,9 +246,9 @@ def _check_batches(trace: Trace, example: Example, batch_dim: int) -> None:
         size = shape_of(trace.placeholder(name).meta["val"])[batch_dim]
         if isinstance(size, sympy.Symbol) and leaf.shape[batch_dim] == batch:
             raise TraceError(
-                f"it must be clear which inputs hold samples, but {name} is as long as the batch ({batch}) and nothing in "
-                "the network ties it to the batch; tie it with torch._check(x.shape[0] == y.shape[0]) in forward, or give "
-                "an example in which it has another length"
+                f"it must be clear which inputs hold samples, but {name} is as long as the batch ({batch}) and nothing "
+                "in the network ties it to the batch; tie it with torch._check(x.shape[0] == y.shape[0]) in forward, "
+                "or give an example in which it has another length"
             )
 
 

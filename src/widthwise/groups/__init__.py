@@ -1,7 +1,7 @@
 """Floor 2: which units live or die together, and why not."""
 
 from widthwise.groups.find import find_groups
-from widthwise.groups.group import FrozenAxis, Group, Groups, Member
+from widthwise.groups.group import FrozenAxis, Group, Groups, Member, SizedConstant
 from widthwise.groups.width import units
 
-__all__ = ["FrozenAxis", "Group", "Groups", "Member", "find_groups", "units"]
+__all__ = ["FrozenAxis", "Group", "Groups", "Member", "SizedConstant", "find_groups", "units"]

@@ -1,15 +1,17 @@
 """Find the width groups of a network from the terms of its axes.
 
-Atoms that survive inference are the groups. An atom that nothing produces or nothing reads changes no output: it is frozen, so that no
-width is offered that would do nothing.
+Atoms that survive inference are the groups. An atom that no parameter produces or nothing reads changes no output: it
+is frozen, so that no width is offered that would do nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from torch import nn
+from torch import fx, nn
+from torch.export.graph_signature import InputKind
 
 from widthwise._shared import GroupError
-from widthwise.graph import Atom, Axes, Inference, StateAxes, atoms_of, size_of
+from widthwise.graph import Atom, Axes, Frozen, Inference, StateAxes, atoms_of, size_of
+from widthwise.groups.constants import find_sized_constants
 from widthwise.groups.group import FrozenAxis, Group, Groups, Member
 
 __all__ = ["find_groups"]
@@ -26,44 +28,52 @@ def find_groups(net: nn.Module, inference: Inference, state: StateAxes) -> Group
     Raises:
         GroupError: Nothing in the network can shrink; the message lists why.
     """
-    names = _name_atoms(inference)
+    names = _name_atoms(inference, state)
     _freeze_ghosts(inference, state, names)
-    members: dict[Atom, list[Member]] = {}
-    frozen: list[FrozenAxis] = []
-    parameters = {name for name, _ in net.named_parameters(remove_duplicate=False)}
-    for target, axes in state.targets.items():
-        _sort_axes(
-            target, tuple(inference.solver.resolve(term) for term in axes), members, frozen, target in parameters
-        )
+    resolved = {
+        target: tuple(inference.solver.resolve(term) for term in axes) for target, axes in state.targets.items()
+    }
+    members = _find_members(resolved)
+    frozen = _find_frozen(net, resolved)
     ordered = [atom for atom in names if atom in members]
     if not ordered:
         raise GroupError(_nothing_to_shrink(net, frozen))
-    titles = _unique_names([names[atom] for atom in ordered])
+    titles = dict(zip(ordered, _unique_names([names[atom] for atom in ordered]), strict=True))
     groups = [
-        Group(name=title, size=atom.size, members=tuple(members[atom]), key=atom.key)
-        for title, atom in zip(titles, ordered, strict=True)
+        Group(name=title, size=atom.size, members=tuple(members[atom]), key=atom.key) for atom, title in titles.items()
     ]
-    return Groups(groups, frozen)
+    return Groups(groups, frozen, find_sized_constants(inference, titles))
 
 
-def _name_atoms(inference: Inference) -> dict[Atom, str]:
+def _name_atoms(inference: Inference, state: StateAxes) -> dict[Atom, str]:
     """Name each atom after the module whose parameter first gives it to the output of an operator."""
-    targets = {entry.placeholder: entry.target for entry in inference.trace.state}
+    targets = {entry.placeholder: entry.target for entry in inference.trace.state if entry.kind is InputKind.PARAMETER}
     names: dict[Atom, str] = {}
     for node in inference.outcomes:
+        sources = [source for source in node.all_input_nodes if source.name in targets]
+        if not sources:
+            continue
         carried = {
             atom for output in range(len(inference.axes[node])) for atom in _atoms(inference.axes_of(node, output))
         }
-        for source in node.all_input_nodes:
-            if source.name in targets:
-                for atom in _atoms(inference.axes_of(source)):
-                    if atom in carried:
-                        names.setdefault(atom, _module_name(targets[source.name]))
+        for source in sources:
+            for atom in _atoms(inference.axes_of(source)):
+                if atom in carried:
+                    names.setdefault(atom, _producer(node, state.names(targets[source.name])))
     return names
 
 
-def _module_name(target: str) -> str:
-    return target.rpartition(".")[0] or target
+def _producer(node: fx.Node, targets: Sequence[str]) -> str:
+    """Return the name of the module that an operator runs in, if it owns the parameter, else of the first that does."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    # A module that is called again is traced under its path and a number: "conv@1".
+    path = stack[-1][0].partition("@")[0] if stack else ""
+    owners = [target.partition(".parametrizations.")[0] for target in targets]
+    owners = [
+        owner if ".parametrizations." in target else owner.rpartition(".")[0] or owner
+        for owner, target in zip(owners, targets, strict=True)
+    ]
+    return path if path in owners else owners[0]
 
 
 def _atoms(axes: Axes) -> list[Atom]:
@@ -76,41 +86,51 @@ def _freeze_ghosts(inference: Inference, state: StateAxes, names: Mapping[Atom, 
     for axes in list(state.targets.values()):
         for atom in _atoms(tuple(solver.resolve(term) for term in axes)):
             if atom not in names:
-                solver.freeze(atom, "never written: no operator passes it on")
+                solver.freeze(atom, "never written: no operator passes it on from a parameter")
             elif atom not in read:
                 solver.freeze(atom, "never read: no operator sums over it")
 
 
-def _sort_axes(
-    target: str, axes: Axes, members: dict[Atom, list[Member]], frozen: list[FrozenAxis], is_parameter: bool
-) -> None:
-    for axis, term in enumerate(axes):
-        found = list(atoms_of(term))
-        for atom in dict.fromkeys(found):
-            members.setdefault(atom, []).append(Member(target=target, axis=axis))
-        if not found and is_parameter and size_of(term) != 1:
-            frozen.append(
-                FrozenAxis(target=target, axis=axis, size=str(size_of(term)), reason=getattr(term, "reason", ""))
-            )
+def _find_members(resolved: Mapping[str, Axes]) -> dict[Atom, list[Member]]:
+    members: dict[Atom, list[Member]] = {}
+    for target, axes in resolved.items():
+        for axis, term in enumerate(axes):
+            for atom in dict.fromkeys(atoms_of(term)):
+                members.setdefault(atom, []).append(Member(target=target, axis=axis))
+    return members
 
 
-def _unique_names(names: list[str]) -> list[str]:
+def _find_frozen(net: nn.Module, resolved: Mapping[str, Axes]) -> list[FrozenAxis]:
+    parameters = {name for name, _ in net.named_parameters(remove_duplicate=False)}
+    return [
+        FrozenAxis(target=target, axis=axis, size=str(size_of(term)), reason=term.reason)
+        for target, axes in resolved.items()
+        if target in parameters
+        for axis, term in enumerate(axes)
+        if isinstance(term, Frozen) and size_of(term) != 1
+    ]
+
+
+def _unique_names(names: Sequence[str]) -> list[str]:
     """Number the names that several groups share: "conv" stays, but two of "attn" become "attn.0" and "attn.1"."""
-    seen: dict[str, int] = {}
-    unique = []
+    taken = {name for name in names if names.count(name) == 1}
+    unique: list[str] = []
     for name in names:
-        if names.count(name) == 1:
-            unique.append(name)
-        else:
-            unique.append(f"{name}.{seen.setdefault(name, 0)}")
-            seen[name] += 1
+        if names.count(name) > 1:
+            numbers = (number for number in range(len(names) + len(taken)) if f"{name}.{number}" not in taken)
+            name = f"{name}.{next(numbers)}"
+            taken.add(name)
+        unique.append(name)
     return unique
 
 
-def _nothing_to_shrink(net: nn.Module, frozen: list[FrozenAxis]) -> str:
-    reasons = list(dict.fromkeys(f"{axis.target}[{axis.axis}]: {axis.reason}" for axis in frozen))
-    listed = "; ".join(reasons[:4]) + ("; ..." if len(reasons) > 4 else "")
-    return (
-        f"{type(net).__name__} has no width that can shrink ({listed or 'it has no parameters'}); "
-        "a width group needs at least one hidden layer between input and output"
-    )
+def _nothing_to_shrink(net: nn.Module, frozen: Sequence[FrozenAxis]) -> str:
+    """Say why, unknown operators first: those are what can be helped."""
+    reasons: dict[str, str] = {}
+    for axis in sorted(frozen, key=lambda axis: "unknown" not in axis.reason):
+        reasons.setdefault(axis.reason, f"{axis.target}[{axis.axis}]: {axis.reason}")
+    listed = "; ".join(list(reasons.values())[:4]) + ("; ..." if len(reasons) > 4 else "")
+    advice = "give it a hidden layer between input and output"
+    if any("unknown" in reason for reason in reasons):
+        advice = "add a rule for the unknown operator (widthwise.graph.rule), or place ww.StructuralDropout by hand"
+    return f"{type(net).__name__} must have an axis that can shrink, got none ({listed or 'no parameters'}); {advice}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-__all__ = ["FrozenAxis", "Group", "Groups", "Member"]
+__all__ = ["FrozenAxis", "Group", "Groups", "Member", "SizedConstant"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,16 +48,37 @@ class FrozenAxis:
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SizedConstant:
+    """A number in a network that may have come from the size of a group; it stays as it is at every width.
+
+    Attributes:
+        place: The operator that takes it.
+        value: The number.
+        formula: How it follows from the size: "1 / sqrt(64)".
+        groups: The groups of that size.
+    """
+
+    place: str
+    value: float
+    formula: str
+    groups: tuple[str, ...]
+
+
 class Groups(Sequence[Group]):
-    """The width groups of a network, in the order in which the network produces them; look one up by position or by name.
+    """The width groups of a network, in the order in which it produces them; look one up by position or by name.
 
     Attributes:
         frozen: The parameter axes that keep their size, with their reasons.
+        constants: Numbers that may have come from the size of a group, and stay as they are.
     """
 
-    def __init__(self, groups: Sequence[Group], frozen: Sequence[FrozenAxis]) -> None:
+    def __init__(
+        self, groups: Sequence[Group], frozen: Sequence[FrozenAxis], constants: Sequence[SizedConstant] = ()
+    ) -> None:
         self._groups = tuple(groups)
         self.frozen = tuple(frozen)
+        self.constants = tuple(constants)
 
     def __len__(self) -> int:
         """Return the number of groups."""
@@ -105,20 +126,26 @@ class Groups(Sequence[Group]):
                 {"target": axis.target, "axis": axis.axis, "size": axis.size, "reason": axis.reason}
                 for axis in self.frozen
             ],
+            "constants": [
+                {"place": each.place, "value": each.value, "formula": each.formula, "groups": list(each.groups)}
+                for each in self.constants
+            ],
         }
 
     def __repr__(self) -> str:
-        """Return two tables: the groups with their sizes and members, and what is frozen and why."""
-        rows = [("group", "units", "members")]
+        """Return tables: the groups with their sizes and members, what is frozen and why, constants to look at."""
+        rows: list[tuple[str, ...]] = [("group", "units", "members")]
         rows += [(group.name, str(group.size), ", ".join(map(str, group.members))) for group in self._groups]
         lines = _columns(rows)
         if self.frozen:
-            lines += [
-                "",
-                *_columns(
-                    [("frozen", "size", "why"), *((f"{a.target}[{a.axis}]", a.size, a.reason) for a in self.frozen)]
-                ),
+            rows = [(f"{axis.target}[{axis.axis}]", axis.size, axis.reason) for axis in self.frozen]
+            lines += ["", *_columns([("frozen", "size", "why"), *rows])]
+        if self.constants:
+            rows = [
+                (f"{each.value:g}", f"{each.formula} of {', '.join(each.groups)}", each.place)
+                for each in self.constants
             ]
+            lines += ["", *_columns([("constant", "maybe", "kept as it is by"), *rows])]
         return "\n".join(lines)
 
 

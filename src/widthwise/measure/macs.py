@@ -1,8 +1,8 @@
 """Multiply-accumulates of a network at any widths, in closed form from the traced graph.
 
-Counted: linear and matrix products, convolutions, attention, recurrent layers. Point-wise work, norms and pooling are left out, as is
-usual. Common counters are wrong on recurrent layers and attention; this one is checked against hand counts, and against torch's where
-that one is right.
+Counted: linear and matrix products, convolutions, attention, recurrent layers. Point-wise work, norms and pooling are
+left out, as is usual. Common counters are wrong on recurrent layers and attention; this one is checked against hand
+counts, and against torch's where that one is right.
 """
 
 import math
@@ -11,12 +11,12 @@ from typing import Any
 
 from torch import fx
 
-from widthwise.graph import Inference, KeptSet, count
+from widthwise.graph import Inference, KeptSet, arguments_by_name, count, overload_name
 
 __all__ = ["count_macs"]
 
 Shape = tuple[int, ...]
-Shapes = dict[str, Shape | list[Shape]]
+Arguments = Mapping[str, Any]
 
 
 def count_macs(inference: Inference, kept: Mapping[int, KeptSet], *, batch: int = 1) -> int:
@@ -30,69 +30,70 @@ def count_macs(inference: Inference, kept: Mapping[int, KeptSet], *, batch: int 
     symbols = dict(inference.trace.symbols)
     if inference.trace.batch_symbol is not None:
         symbols[inference.trace.batch_symbol] = batch
+
+    def shape(node: fx.Node) -> Shape | None:
+        axes = inference.axes_of(node) if node in inference.axes else ()
+        return tuple(count(term, kept, symbols) for term in axes)
+
     total = 0
     for node in inference.outcomes:
-        formula = _FORMULAS.get(node.target._schema.name)  # type: ignore[union-attr]
+        formula = _FORMULAS.get(overload_name(node.target).partition(".")[0])
         if formula is not None:
-            shapes = _argument_shapes(node, inference, kept, symbols)
-            total += formula(shapes, _shape(node, inference, kept, symbols))
+            shapes: Any = fx.map_arg(arguments_by_name(node), shape)
+            total += formula(shapes, shape(node) or ())
     return total
 
 
-def _argument_shapes(
-    node: fx.Node, inference: Inference, kept: Mapping[int, KeptSet], symbols: Mapping[Any, int]
-) -> Shapes:
-    shapes: Shapes = {}
-    for argument, value in zip(node.target._schema.arguments, node.args, strict=False):  # type: ignore[union-attr]
-        if isinstance(value, fx.Node) and value in inference.axes:
-            shapes[argument.name] = _shape(value, inference, kept, symbols)
-        elif (
-            isinstance(value, list | tuple)
-            and value
-            and all(isinstance(item, fx.Node) and item in inference.axes for item in value)
-        ):
-            shapes[argument.name] = [_shape(item, inference, kept, symbols) for item in value]
-    return shapes
+def _linear(shapes: Arguments, output: Shape) -> int:
+    return math.prod(output) * shapes["weight"][-1]
 
 
-def _shape(node: fx.Node, inference: Inference, kept: Mapping[int, KeptSet], symbols: Mapping[Any, int]) -> Shape:
-    return tuple(count(term, kept, symbols) for term in inference.axes_of(node))
+def _matmul(shapes: Arguments, output: Shape) -> int:
+    return math.prod(output) * shapes["self"][-1]
 
 
-def _linear(shapes: Shapes, output: Shape) -> int:
-    return math.prod(output) * shapes["weight"][-1]  # type: ignore[operator]
+def _add_matmul(shapes: Arguments, output: Shape) -> int:
+    return math.prod(output) * (shapes["mat1"] if "mat1" in shapes else shapes["batch1"])[-1]
 
 
-def _matmul(shapes: Shapes, output: Shape) -> int:
-    left = shapes.get("mat1") or shapes["self"]
-    return math.prod(output) * left[-1]  # type: ignore[operator]
+def _einsum(shapes: Arguments, output: Shape) -> int:
+    """Return the product of all sizes; more than two operands are counted as if multiplied all at once."""
+    letters, _, _ = shapes["equation"].replace(" ", "").partition("->")
+    sizes: dict[str, int] = {}
+    for names, shape in zip(letters.split(","), shapes["tensors"], strict=True):
+        front, dots, back = names.partition("...")
+        rest = [f".{i}" for i in range(len(shape) - len(front) - len(back), 0, -1)] if dots else []
+        for name, size in zip([*front, *rest, *back], shape, strict=True):
+            sizes[name] = max(sizes.get(name, 1), size)
+    return math.prod(sizes.values())
 
 
-def _batched(shapes: Shapes, output: Shape) -> int:
-    return math.prod(output) * shapes["batch1"][-1]  # type: ignore[operator]
+def _bilinear(shapes: Arguments, output: Shape) -> int:
+    return math.prod(output) * math.prod(shapes["weight"][1:])
 
 
-def _convolution(shapes: Shapes, output: Shape) -> int:
-    return math.prod(output) * math.prod(shapes["weight"][1:])  # type: ignore[arg-type]
+def _convolution(shapes: Arguments, output: Shape) -> int:
+    return math.prod(output) * math.prod(shapes["weight"][1:])
 
 
-def _transposed(shapes: Shapes, output: Shape) -> int:
-    return math.prod(shapes["input"]) * math.prod(shapes["weight"][1:])  # type: ignore[arg-type]
+def _transposed(shapes: Arguments, output: Shape) -> int:
+    return math.prod(shapes["input"]) * math.prod(shapes["weight"][1:])
 
 
-def _attention(shapes: Shapes, output: Shape) -> int:
+def _attention(shapes: Arguments, output: Shape) -> int:
     query, key, value = shapes["query"], shapes["key"], shapes["value"]
-    return math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1])  # type: ignore[arg-type,operator]
+    return math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
 
 
-def _recurrent(shapes: Shapes, output: Shape) -> int:
-    steps = math.prod(shapes["input"][:-1])  # type: ignore[arg-type]
-    return steps * sum(math.prod(weight) for weight in shapes["params"] if len(weight) == 2)  # type: ignore[arg-type]
+def _recurrent(shapes: Arguments, output: Shape) -> int:
+    steps = math.prod(shapes["input"][:-1])
+    return steps * sum(math.prod(weight) for weight in shapes["params"] if len(weight) == 2)
 
 
-_FORMULAS: dict[str, Callable[[Shapes, Shape], int]] = {
-    "aten::linear": _linear,
-    "aten::mm": _matmul, "aten::bmm": _matmul, "aten::matmul": _matmul, "aten::addmm": _matmul, "aten::baddbmm": _batched,
+_FORMULAS: Mapping[str, Callable[[Arguments, Shape], int]] = {
+    "aten::linear": _linear, "aten::bilinear": _bilinear, "aten::einsum": _einsum,
+    "aten::mm": _matmul, "aten::bmm": _matmul, "aten::matmul": _matmul, "aten::mv": _matmul, "aten::dot": _matmul,
+    "aten::addmm": _add_matmul, "aten::baddbmm": _add_matmul,
     "aten::conv1d": _convolution, "aten::conv2d": _convolution, "aten::conv3d": _convolution,
     "aten::conv_transpose1d": _transposed, "aten::conv_transpose2d": _transposed, "aten::conv_transpose3d": _transposed,
     "aten::scaled_dot_product_attention": _attention,

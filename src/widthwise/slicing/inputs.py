@@ -1,6 +1,6 @@
 """Check a call's inputs against the trace, whose graph holds for shapes and branches that it does not check itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sympy
@@ -22,12 +22,12 @@ class InputCheck:
     """
 
     def __init__(self, trace: Trace, example: Example) -> None:
+        self._trace = trace
         self._names = trace.inputs
         self._spec = pytree.tree_structure((example.args, example.kwargs))
         self._values = [trace.placeholder(name).meta["val"] for name in trace.inputs]
         self._shapes = [shape_of(value) for value in self._values]
         self._batch_axes = trace.input_batch_axes()
-        self._batch_range = trace.batch_range
 
     def leaves_of(self, inputs: Example) -> list[Any]:
         """Return the leaves of a call's inputs.
@@ -60,28 +60,35 @@ class InputCheck:
                 _fits(size, given, symbols)
         return symbols
 
-    def check_batch(self, batch: int) -> None:
-        """Check that the traced branches hold for a batch size.
+    def check_branches(self, symbols: Mapping[Any, int]) -> None:
+        """Check that the traced branches hold for these values of the dynamic sizes.
 
         Raises:
             TraceError: They do not.
         """
-        low, high = self._batch_range
+        low, high = self._trace.batch_range
+        batch = symbols.get(self._trace.batch_symbol, low)
         if not low <= batch <= high:
             raise TraceError(
                 f"the network was traced along a branch that holds for {low:g} to {high:g} samples at once, got "
                 f"{batch}; give such a batch (in training the chunks of a batch run one by one, see Law.chunks), or "
                 "wrap the network with an example of that batch size"
             )
+        if not self._trace.holds_for(symbols):
+            raise TraceError(
+                f"the network was traced along branches that do not hold for inputs of these sizes (batch {batch}); "
+                "give inputs of the sizes of example_inputs, or wrap the network with an example of the new ones"
+            )
 
     def _check_tensor(self, i: int, leaf: Any, symbols: dict[Any, int]) -> None:
-        expected = self._shapes[i]
+        expected, found = self._shapes[i], dict(symbols)
         fits = isinstance(leaf, torch.Tensor) and len(expected) == leaf.dim()
-        if not fits or not all(_fits(size, given, symbols) for size, given in zip(expected, leaf.shape, strict=True)):
+        if not fits or not all(_fits(size, given, found) for size, given in zip(expected, leaf.shape, strict=True)):
             raise TraceError(
                 f"input {self._names[i]} must have shape {self._show(i, symbols)} as in example_inputs, got "
                 f"{_describe(leaf)}; give inputs of that shape, or wrap the network with an example of the new one"
             )
+        symbols.update(found)
 
     def _show(self, i: int, symbols: dict[Any, int]) -> str:
         """The shape that an input must have: "(batch, 8)", with sizes that another input has settled."""

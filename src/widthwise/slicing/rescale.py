@@ -6,13 +6,12 @@ the linear layer and the convolution that read them, and can be folded into the 
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, fx
 
 from widthwise._shared import WidthError
-from widthwise.graph import Frozen, Inference, KeptSet, Product, Sum, Term, atoms_of, count
+from widthwise.graph import Frozen, Inference, KeptSet, Product, Sum, Term, arguments_by_name, atoms_of, count
 
 __all__ = ["Factor", "Rescale"]
 
@@ -54,7 +53,7 @@ def _find_read_axes(inference: Inference) -> dict[str, tuple[int, Term]]:
     readers: dict[fx.Node, set[fx.Node]] = {}
     for node, outcome in inference.outcomes.items():
         for argument, axis in outcome.contracted.items():
-            source = _argument(node, argument)
+            source = arguments_by_name(node)[argument]
             term = inference.axes_of(source)[axis]
             if next(atoms_of(term), None) is None:
                 continue
@@ -73,14 +72,6 @@ def _find_read_axes(inference: Inference) -> dict[str, tuple[int, Term]]:
                 "another; use rescale='none'"
             )
     return read
-
-
-def _argument(node: fx.Node, name: str) -> fx.Node:
-    schema: Any = node.target._schema  # type: ignore[union-attr]
-    named = dict(zip([argument.name for argument in schema.arguments], node.args, strict=False))
-    source = {**named, **node.kwargs}[name]
-    assert isinstance(source, fx.Node)
-    return source
 
 
 def _walk(term: Term) -> list[Term]:

@@ -4,12 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import sympy
 import torch
 from torch import Tensor, nn
 from torch.export.graph_signature import InputKind
 
 from widthwise._shared import TraceError, WidthError
-from widthwise.graph import Example, KeptSet, StateInput, Trace, shape_of
+from widthwise.graph import Example, KeptSet, StateInput, shape_of
 from widthwise.slicing.cut import Layout, cut
 from widthwise.slicing.inputs import InputCheck
 from widthwise.slicing.program import Program
@@ -34,7 +35,7 @@ class Runner:
     Attributes:
         program: The rewritten graph.
         input_batch_axes: The batch axis of each input leaf, or None.
-        output_batch_axes: The batch axis of each output leaf, or None.
+        output_batch_axes: The batch axis of each output leaf, or None; all None where the outputs cannot be joined.
         normalizes_batches: Whether some batch norm uses the statistics of its batch.
 
     Raises:
@@ -45,7 +46,12 @@ class Runner:
         self.program = program
         trace = program.trace
         self.input_batch_axes = trace.input_batch_axes()
-        self.output_batch_axes = trace.output_batch_axes()
+        self._unsplit = ""
+        try:
+            self.output_batch_axes = trace.output_batch_axes()
+        except TraceError as error:
+            # Such a network runs at any width; what cannot be had are outputs joined from chunks.
+            self.output_batch_axes, self._unsplit = (None,) * len(trace.outputs), str(error)
         self._places = [_find_place(net, entry) for entry in program.state]
         self._inputs = InputCheck(trace, example)
         nodes = [trace.placeholder(entry.placeholder) for entry in program.state]
@@ -55,7 +61,7 @@ class Runner:
         self._mutated = [position[target] for target in trace.mutations.values()]
         self._batch_norms = [node for node in program.inference.outcomes if _uses_batch(node)]
         self.normalizes_batches = bool(self._batch_norms)
-        self._unsplit = _find_unsplit(trace)
+        self._checked: set[tuple[int, ...]] = set()
 
     def state(self) -> list[Tensor]:
         """Return the full state tensors that the program reads, in its order."""
@@ -88,18 +94,18 @@ class Runner:
         Raises:
             TraceError: The network cannot run on so few or so many samples.
         """
-        self._check_batch(leaves)
+        self._check_sizes(leaves)
         return self.program.run(self.program.sizes(kept), self.cut_state(kept), leaves)
 
     def run_together(self, kepts: Sequence[Kept], batches: Sequence[Sequence[Any]]) -> list[Result]:
         """Run several kept sets, each on inputs of its own.
 
         Raises:
-            TraceError: The network cannot run on so few or so many samples.
+            TraceError: The network cannot run on so few or so many samples, or its outputs cannot be joined.
         """
         for leaves in batches:
-            self._check_batch(leaves)
-        if len(batches) > 1 and self._unsplit is not None:
+            self._check_sizes(leaves)
+        if len(batches) > 1 and self._unsplit:
             raise TraceError(self._unsplit)
         rows = self._layout.cut_together(self.state(), kepts)
         return [
@@ -132,23 +138,21 @@ class Runner:
                 parts[i] = self._rescale.apply(entry.target, parts[i], kept)
         return parts
 
-    def _check_batch(self, leaves: Sequence[Any]) -> None:
-        batch = self.batch_of(leaves)
-        self._inputs.check_batch(batch)
-        if batch > 1 or not self.normalizes_batches:
-            return
+    def _check_sizes(self, leaves: Sequence[Any]) -> None:
         symbols = self._inputs.symbols_of(leaves)
-        for node in self._batch_norms:
-            source: Any = node.args[0]
-            shape = [
-                size if isinstance(size, int) else int(size.subs(symbols)) for size in shape_of(source.meta["val"])
-            ]
-            if math.prod(shape) == shape[1]:
-                raise TraceError(
-                    "batch norm in training needs more than one value per channel, got inputs of shape "
-                    f"{tuple(shape)}; give larger batches (drop_last=True of a DataLoader leaves out a last batch of "
-                    "one sample)"
-                )
+        key = tuple(symbols.values())
+        if key not in self._checked:
+            self._inputs.check_branches(symbols)
+            for node in self._batch_norms:
+                source: Any = node.args[0]
+                shape = [int(sympy.sympify(size).subs(symbols)) for size in shape_of(source.meta["val"])]
+                if math.prod(shape) == shape[1]:
+                    raise TraceError(
+                        "batch norm in training needs more than one value per channel, got inputs of shape "
+                        f"{tuple(shape)}; give larger batches (drop_last=True of a DataLoader leaves out a last batch "
+                        "of one sample)"
+                    )
+            self._checked.add(key)
 
 
 def _find_place(net: nn.Module, entry: StateInput) -> tuple[dict[str, Any], str] | None:
@@ -165,21 +169,6 @@ def _is_weight_once(node: torch.fx.Node) -> bool:
     users = list(node.users)
     names = [getattr(getattr(user.target, "_schema", None), "name", "") for user in users]
     return len(users) == 1 and names[0] in _LAYERS and len(users[0].args) > 1 and users[0].args[1] is node
-
-
-def _find_unsplit(trace: Trace) -> str | None:
-    """What is wrong with a trace that cannot be run in chunks: a leaf that has its batch folded into another axis."""
-    leaves: list[Any] = [*(trace.placeholder(name) for name in trace.inputs), *trace.outputs]
-    for leaf, axis in zip(leaves, (*trace.input_batch_axes(), *trace.output_batch_axes()), strict=True):
-        shape = shape_of(leaf.meta.get("val")) if isinstance(leaf, torch.fx.Node) else ()
-        folded = [size for size in shape if not isinstance(size, int) and trace.batch_symbol in size.free_symbols]
-        if axis is None and folded:
-            return (
-                "to train in chunks every input and output needs the batch as an axis of its own, but "
-                f"{leaf.name} has it folded into an axis of {folded[0]} entries; return it unfolded, or use a law with "
-                "chunks=1"
-            )
-    return None
 
 
 def _uses_batch(node: torch.fx.Node) -> bool:

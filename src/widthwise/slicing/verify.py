@@ -20,7 +20,8 @@ class Verification:
 
     Attributes:
         widths: The widths at which shapes, values and the masked network were compared.
-        classes: The class of each operator that touches a group: L (carries units), Z (sums over them), C (counts them).
+        classes: The class of each operator that touches a group: L (carries units), Z (sums over them), C (counts them
+            or compares them).
         failures: The operators that failed a check.
     """
 
@@ -34,20 +35,26 @@ class Verification:
         return not self.failures
 
     def raise_on_failure(self) -> None:
-        """Raise a GroupError that names the first operator that failed."""
+        """Do nothing if every check passed.
+
+        Raises:
+            GroupError: A check failed; the message names the operator.
+        """
         if self.failures:
-            more = f" ({len(self.failures) - 1} more)" if len(self.failures) > 1 else ""
+            first, *others = self.failures
+            more = f" ({len(others)} more)" if others else ""
             raise GroupError(
-                f"the width groups must hold on this network, but {self.failures[0]}{more}; "
-                "please report this operator, and place ww.StructuralDropout by hand meanwhile"
+                f"every operator must give at a width what the groups say, but {first}{more}; please report this "
+                "operator, and place ww.StructuralDropout by hand meanwhile"
             )
 
     def __str__(self) -> str:
         """Return a summary."""
         counts = Counter(self.classes.values())
         listed = ", ".join(f"{counts[name]} {name}" for name in "LZC" if counts[name])
-        verdict = "sound" if self.is_sound else f"{len(self.failures)} failures: " + "; ".join(map(str, self.failures))
-        return f"{verdict} at {len(self.widths)} widths; operators on units: {listed}"
+        failed = f"{len(self.failures)} failures: " + "; ".join(map(str, self.failures))
+        verdict = "sound" if self.is_sound else failed
+        return f"{verdict} at {len(self.widths)} widths; operators on units: {listed or 'none'}"
 
 
 def verify_network(network: SlicedNetwork, *, num_widths: int = 3, seed: int = 0) -> Verification:
@@ -60,7 +67,7 @@ def verify_network(network: SlicedNetwork, *, num_widths: int = 3, seed: int = 0
     """
     generator = torch.Generator().manual_seed(seed)
     full = FullRun(network.evaluation, network.example.leaves(), generator)
-    failures: dict[tuple[str, str], NodeFailure] = {}
+    failures: list[NodeFailure] = []
     classes: dict[str, str] = {}
     tried: list[dict[str, int]] = []
     for widths in _draw_widths(list(network.groups), num_widths, generator):
@@ -70,10 +77,11 @@ def verify_network(network: SlicedNetwork, *, num_widths: int = 3, seed: int = 0
             node_classes, found = check_restriction(full, kept)
             classes.update({name: _stronger(classes.get(name), kind) for name, kind in node_classes.items()})
             found = found + check_masked(full, kept)
-        failures.update({(failure.check, failure.node): failure for failure in found})
+        failures += found
         tried.append(widths)
-    failures.update({(failure.check, failure.node): failure for failure in check_order(full, generator)})
-    return Verification(widths=tuple(tried), classes=classes, failures=tuple(failures.values()))
+    failures += check_order(full, generator)
+    first = {(failure.check, failure.node): failure for failure in reversed(failures)}
+    return Verification(widths=tuple(tried), classes=classes, failures=tuple(reversed(first.values())))
 
 
 def _draw_widths(groups: list[Group], num_widths: int, generator: torch.Generator) -> Iterator[dict[str, int]]:

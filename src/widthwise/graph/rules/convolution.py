@@ -1,7 +1,7 @@
 """Convolutions: plain, grouped, depthwise and transposed, in one to three dimensions.
 
-With g groups the channel axes are g x (channels per group). The group factor of input and output is one and the same; an
-axis of its own, so that whole groups can go. Positions along which the kernel slides keep their number.
+With g groups the channel axes are g x (channels per group). The group factor of input and output is one and the same;
+an axis of its own, so that whole groups can go. Positions along which the kernel slides keep their number.
 """
 
 from widthwise.graph.call import Call, Outcome

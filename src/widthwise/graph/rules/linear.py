@@ -38,7 +38,7 @@ def addmm(call: Call) -> Outcome:
 
 def _product(call: Call, left: Axes, right: Axes) -> Axes:
     """Return the axes of left @ right, for vectors, matrices and batches of them."""
-    call.contract(left[-1], right[-2] if len(right) > 1 else right[0])
+    call.contract(left[-1], right[max(len(right) - 2, 0)])
     batch = call.broadcast([left[:-2], right[:-2]])
     rows = left[-2:-1]
     columns = right[-1:] if len(right) > 1 else ()

@@ -7,8 +7,10 @@ from widthwise.graph.term import Frozen, quotient, size_of
 __all__: list[str] = []
 
 
-@rule("batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_functional", "_native_batch_norm_legit_no_training",
-      "native_batch_norm")  # fmt: skip
+@rule(
+    "batch_norm", "native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_functional",
+    "_native_batch_norm_legit_no_training",
+)  # fmt: skip
 def batch_norm(call: Call) -> Outcome:
     """Axis 1 is that of gain, bias and statistics, old and new."""
     _tie_channels(call)

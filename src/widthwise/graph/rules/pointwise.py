@@ -26,6 +26,6 @@ def pointwise(call: Call) -> Outcome:
 def prelu(call: Call) -> Outcome:
     """One slope for all entries, or one for each position of axis 1."""
     x, slope = call.axes("self"), call.axes("weight")
-    if slope and size_of(slope[0]) != 1:
-        call.unify(x[1] if len(x) > 1 else x[0], slope[0])
+    if any(size_of(term) != 1 for term in slope):
+        call.unify(x[min(1, len(x) - 1)], slope[-1])
     return Outcome(outputs=(call.axes("self"),))

@@ -60,7 +60,7 @@ def work_along(call: Call) -> Outcome:
 
 
 def _fewest(term: Term) -> float:
-    """Return how many positions are left of an axis where one unit is left of each atom; an axis of dynamic size is long."""
+    """Return how many positions one unit of each atom leaves of an axis; an axis of dynamic size is long."""
     return count(term, {atom.key: 1 for atom in atoms_of(term)}) if isinstance(size_of(term), int) else math.inf
 
 

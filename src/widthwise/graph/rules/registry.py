@@ -1,6 +1,7 @@
 """Where rules are kept, by ATen operator.
 
-A rule takes a `Call`, unifies and freezes axes through it, and returns an `Outcome`. Add one for an operator of your own with
+A rule takes a `Call`, unifies and freezes axes through it, and returns an `Outcome`. Add one for an operator of your
+own with
 
     @rule("mylib::scale_channels")
     def scale_channels(call):
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 
 from widthwise.graph.call import Call, Outcome
+from widthwise.graph.overload import overload_name
 
 __all__ = ["Rule", "find_rule", "rule"]
 
@@ -24,7 +26,11 @@ _RULES: dict[str, Rule] = {}
 
 
 def rule(*operators: str) -> Callable[[Rule], Rule]:
-    """Register a rule for operators, each named "namespace::name" (every overload) or "namespace::name.overload"; aten is assumed."""
+    """Register a rule for operators.
+
+    Args:
+        operators: Each "namespace::name" (every overload) or "namespace::name.overload"; "aten::" may be left out.
+    """
 
     def register(function: Rule) -> Rule:
         for operator in operators:
@@ -35,11 +41,9 @@ def rule(*operators: str) -> Callable[[Rule], Rule]:
 
 
 def find_rule(target: Any) -> Rule | None:
-    """Return the rule of an operator: of its overload, else of all its overloads, else the common one of point-wise operators."""
-    if not isinstance(target, torch._ops.OpOverload):
-        return None
-    name = target._schema.name
-    found = _RULES.get(f"{name}.{target._overloadname}") or _RULES.get(name)
-    if found is None and torch.Tag.pointwise in target.tags:
+    """Return the rule of an operator: of its overload, else of all its overloads, else of its being point-wise."""
+    name = overload_name(target)
+    found = _RULES.get(name) or _RULES.get(name.partition(".")[0])
+    if found is None and torch.Tag.pointwise in getattr(target, "tags", ()):
         return _RULES["aten::pointwise"]
     return found

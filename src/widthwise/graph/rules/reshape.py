@@ -2,7 +2,7 @@
 
 from widthwise.graph.call import Call, Outcome
 from widthwise.graph.rules.registry import rule
-from widthwise.graph.term import Frozen, Term, atoms_of, multiply_factors, size_of
+from widthwise.graph.term import Frozen, atoms_of, multiply_factors, size_of
 
 __all__: list[str] = []
 
@@ -62,10 +62,10 @@ def matrix_transpose(call: Call) -> Outcome:
 
 @rule("expand")
 def expand(call: Call) -> Outcome:
-    """Axes of size 1 are repeated, to a number that stays as traced; the others pass."""
-    axes, shape = call.axes("self"), call.output_shapes()[0]
-    new = len(shape) - len(axes)
-    result: list[Term] = [Frozen(size, call.name) for size in shape[:new]]
-    for term, size in zip(axes, shape[new:], strict=True):
-        result.append(Frozen(size, call.name) if size_of(term) == 1 else term)
-    return Outcome(outputs=(tuple(result),), sizes={"size": tuple(result)})
+    """Axes of size 1 are repeated: positions all alike, so their number follows whatever they meet; the others pass."""
+    axes = call.axes("self")
+    made = call.fresh_output()
+    new = len(made) - len(axes)
+    kept = zip(axes, made[new:], strict=True)
+    result = (*made[:new], *(fresh if size_of(term) == 1 else term for term, fresh in kept))
+    return Outcome(outputs=(result,), sizes={"size": result})

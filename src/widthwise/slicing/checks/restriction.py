@@ -1,108 +1,96 @@
 """Node restriction: a rewritten operator on cut inputs gives the cut of what it gives on full ones.
 
-It says of each node to which class it belongs. L: equal as it stands. Z: equal once the dropped units are zero on the way in. C: neither,
-but the operator is known to count its units (means, variances, norms) or to have another neutral element (extrema). Anything else fails.
+It says of each node to which class it belongs. L: equal as it stands. Z: equal once the dropped units are zero on the
+way in. C: neither, but the operator is known to count its units (means, variances, norms) or to have another neutral
+element (extrema); its numbers are then left to the masked oracle. Anything else fails.
 """
 
+import operator
 from typing import Any
 
 import torch
 from torch import fx
 
-from widthwise.graph import Axes, atoms_of
-from widthwise.slicing.checks.values import FullRun, Kept, NodeFailure, agree, cut_value, is_random
+from widthwise.slicing.checks.counted import find_counted
+from widthwise.slicing.checks.values import FullRun, Kept, NodeFailure, agree, cut_value, is_random, keep_mask
 
-__all__ = ["COUNTING", "check_restriction", "keep_mask"]
-
-COUNTING = {
-    "aten::mean", "aten::var", "aten::std", "aten::var_mean", "aten::std_mean", "aten::layer_norm", "aten::rms_norm", "aten::group_norm",
-    "aten::amax", "aten::amin", "aten::logsumexp",
-}  # fmt: skip
+__all__ = ["check_restriction"]
 
 
 def check_restriction(full: FullRun, kept: Kept) -> tuple[dict[str, str], list[NodeFailure]]:
     """Return the class of every operator that touches a cut axis, by node name, and those that have none."""
     classes: dict[str, str] = {}
     failures: list[NodeFailure] = []
-    reads = _table_reads(full, kept)
+    cut = _CutNodes(full, kept)
     for node in full.operators():
-        if is_random(node) or not _touches(full, node, kept):
+        if is_random(node) or not full.atoms(node).keys() & kept.keys():
             continue
         try:
-            found = _classify(full, node, kept, reads)
+            found = cut.classify(node)
         except Exception as error:  # noqa: BLE001  (whatever an operator raises at wrong sizes is the finding)
-            failures.append(
-                NodeFailure(check="restriction", node=node.name, reason=f"cannot run on cut inputs: {error}")
-            )
+            reason = f"cannot run on cut inputs: {(str(error) or type(error).__name__).splitlines()[0]}"
+            failures.append(NodeFailure(check="restriction", node=node.name, reason=reason))
             continue
         if found is None:
-            failures.append(
-                NodeFailure(check="restriction", node=node.name, reason="on cut inputs is no cut of its full output")
-            )
+            reason = "on cut inputs is no cut of its full output"
+            failures.append(NodeFailure(check="restriction", node=node.name, reason=reason))
         else:
             classes[node.name] = found
     return classes, failures
 
 
-def keep_mask(value: torch.Tensor, axes: Axes, kept: Kept) -> torch.Tensor:
-    """Return a bool tensor of the value's shape: True where a position is kept along every axis."""
-    mask = torch.zeros(value.shape, dtype=torch.bool)
-    positions = torch.arange(value.numel()).reshape(value.shape)
-    mask.view(-1)[cut_value(positions, axes, kept).reshape(-1)] = True
-    return mask
+class _CutNodes:
+    """Runs single nodes of the rewritten graph at a kept set, on the cut values of the full run."""
+
+    def __init__(self, full: FullRun, kept: Kept) -> None:
+        self._full, self._kept = full, kept
+        graph, sizes = full.program.graph, full.program.sizes(kept)
+        self._live = {node.name for node in graph.nodes}
+        self._reads: dict[str, int] = {}
+        for node in graph.nodes:
+            if node.target is operator.getitem and node.name not in full.rewritten:
+                index = node.args[1]
+                assert isinstance(index, int)
+                self._reads[node.name] = sizes[index]
+
+    def classify(self, node: fx.Node) -> str | None:
+        """Return the class of a node, or None."""
+        new = self._full.program.origins[node]
+        if new.name not in self._live:
+            return "L"
+        got = self._run(node, new, self._fetch)
+        if _all_agree(self._cut_outputs(node, self._full.values[node]), got):
+            return "L"
+        zeroed = fx.map_arg((node.args, node.kwargs), self._zero_dropped)
+        if _all_agree(self._cut_outputs(node, _call(node, zeroed)), got):
+            return "Z"
+        return None if find_counted(node.target) is None else "C"
+
+    def _run(self, node: fx.Node, new: fx.Node, fetch: Any) -> list[torch.Tensor]:
+        result = _call(new, fx.map_arg((new.args, new.kwargs), fetch))
+        return [tensor for tensor, _ in self._full.outputs(node, result)]
+
+    def _fetch(self, source: fx.Node) -> Any:
+        """Return the value of a rewritten node at the kept set."""
+        if source.name in self._reads:
+            return self._reads[source.name]
+        return self._full.cut(self._full.rewritten[source.name], self._kept)
+
+    def _cut_outputs(self, node: fx.Node, value: Any) -> list[torch.Tensor]:
+        return [cut_value(each, axes, self._kept) for each, axes in self._full.outputs(node, value)]
+
+    def _zero_dropped(self, source: fx.Node) -> Any:
+        value, axes = self._full.values[source], self._full.tensor_axes(source)
+        if axes is None or not value.is_floating_point():
+            return value
+        return value * keep_mask(value, axes, self._kept)
 
 
-def _touches(full: FullRun, node: fx.Node, kept: Kept) -> bool:
-    sources = [*node.all_input_nodes, node]
-    return any(
-        atom.key in kept for source in sources for term in full.tensor_axes(source) or () for atom in atoms_of(term)
-    )
-
-
-def _table_reads(full: FullRun, kept: Kept) -> dict[str, int]:
-    sizes = full.program.sizes(kept)
-    return {
-        node.name: sizes[node.args[1]]  # type: ignore[index]
-        for node in full.program.graph.nodes
-        if node.args and isinstance(node.args[0], fx.Node) and node.args[0].name == "sizes"
-    }
-
-
-def _classify(full: FullRun, node: fx.Node, kept: Kept, reads: dict[str, int]) -> str | None:
-    if full.program.origins[node] not in set(full.program.graph.nodes):
-        return "L"
-    expected = [cut_value(value, axes, kept) for value, axes in full.outputs(node, full.values[node])]
-    got = _run_rewritten(full, node, kept, reads)
-    if _all_agree(expected, got):
-        return "L"
-    zeroed = {source: _zero_dropped(full, source, kept) for source in node.all_input_nodes}
-    args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda source: zeroed[source])
+def _call(node: fx.Node, arguments: Any) -> Any:
+    args, kwargs = arguments
+    target: Any = node.target
     with torch.no_grad():
-        value = node.target(*args, **kwargs)  # type: ignore[operator]
-    if _all_agree([cut_value(each, axes, kept) for each, axes in full.outputs(node, value)], got):
-        return "Z"
-    return "C" if node.target._schema.name in COUNTING else None  # type: ignore[union-attr]
-
-
-def _run_rewritten(full: FullRun, node: fx.Node, kept: Kept, reads: dict[str, int]) -> list[torch.Tensor]:
-    """Run the rewritten node on cut inputs."""
-    new = full.program.origins[node]
-    traced = {rewritten.name: old for old, rewritten in full.program.origins.items()}
-
-    def fetch(source: fx.Node) -> Any:
-        return reads[source.name] if source.name in reads else full.cut(traced[source.name], kept)
-
-    args, kwargs = fx.node.map_arg((new.args, new.kwargs), fetch)
-    with torch.no_grad():
-        result = new.target(*args, **kwargs)  # type: ignore[operator]
-    return [tensor for tensor, _ in full.outputs(node, result)]
-
-
-def _zero_dropped(full: FullRun, source: fx.Node, kept: Kept) -> Any:
-    value, axes = full.values[source], full.tensor_axes(source)
-    if axes is None or not value.is_floating_point():
-        return value
-    return value * keep_mask(value, axes, kept)
+        return target(*args, **kwargs)
 
 
 def _all_agree(expected: list[torch.Tensor], got: list[torch.Tensor]) -> bool:

@@ -1,6 +1,7 @@
 """Shape certificate: at unequal counts, every node's shape is what its terms say.
 
-Equal fractions would hide a missing tie, and a width of 1 broadcasts over anything, so each atom is also cut to 1 alone by the caller.
+Equal fractions would hide a missing tie, and a width of 1 broadcasts over anything, so the caller draws unequal counts
+and also cuts each atom to 1 alone.
 """
 
 from typing import Any
@@ -8,41 +9,40 @@ from typing import Any
 import torch
 from torch import fx
 
-from widthwise.slicing.checks.values import FullRun, Kept, NodeFailure, cut_value
+from widthwise.slicing.checks.values import FullRun, Kept, NodeFailure
 
 __all__ = ["check_shapes"]
 
 
 def check_shapes(full: FullRun, kept: Kept) -> list[NodeFailure]:
     """Run the rewritten graph at kept sets and return the nodes whose shapes differ from their terms."""
-    program = full.program
-    state = [cut_value(tensor, axes, kept) for tensor, axes in zip(full.state, program.axes, strict=True)]
     certificate = _Certificate(full, kept)
     try:
         with torch.no_grad():
-            certificate.run(program.sizes(kept), *state, *full.leaves)
+            certificate.run(full.program.sizes(kept), *full.cut_state(kept), *full.leaves)
     except Exception as error:  # noqa: BLE001  (whatever an operator raises at wrong sizes is the finding)
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        certificate.failures.append(NodeFailure(check="shapes", node=certificate.current, reason=f"cannot run: {text}"))
+        certificate.fail(f"cannot run: {(str(error) or type(error).__name__).splitlines()[0]}")
     return certificate.failures
 
 
 class _Certificate(fx.Interpreter):
     def __init__(self, full: FullRun, kept: Kept) -> None:
-        super().__init__(fx.GraphModule(torch.nn.Module(), full.program.graph))
+        super().__init__(full.program.module)
         self.failures: list[NodeFailure] = []
-        self.current = ""
+        self._current = ""
         self._full, self._kept = full, kept
-        rewritten = {new.name: old for old, new in full.program.origins.items()}
-        self._traced = rewritten
+
+    def fail(self, reason: str) -> None:
+        """Note that the node that runs just now failed."""
+        self.failures.append(NodeFailure(check="shapes", node=self._current, reason=reason))
 
     def run_node(self, n: fx.Node) -> Any:
-        self.current = n.name
+        """Run one node and compare its shape with that of its cut full value."""
+        self._current = n.name
         value = super().run_node(n)
-        old = self._traced.get(n.name)
-        if old is not None and old in self._full.values and self._full.tensor_axes(old) is not None:
+        old = self._full.rewritten.get(n.name)
+        if old is not None and self._full.tensor_axes(old) is not None:
             expected = self._full.cut(old, self._kept).shape
             if value.shape != expected:
-                reason = f"has shape {tuple(value.shape)} where its axes say {tuple(expected)}"
-                self.failures.append(NodeFailure(check="shapes", node=n.name, reason=reason))
+                self.fail(f"has shape {tuple(value.shape)} where its axes say {tuple(expected)}")
         return value

@@ -9,13 +9,14 @@ import torch
 from torch import fx
 from torch.utils import _pytree as pytree
 
-from widthwise.graph import Axes, Frozen, KeptSet, Product, Sum, Term, atoms_of, count, indices
+from widthwise.graph import Axes, Frozen, KeptSet, Product, Sum, Term, atoms_of, count, indices, overload_name, shape_of
 from widthwise.slicing.program import Program
 from widthwise.slicing.runner import Runner
 
-__all__ = ["FullRun", "Kept", "NodeFailure", "agree", "cut_value", "is_random"]
+__all__ = ["FullRun", "Kept", "NodeFailure", "agree", "cut_value", "is_random", "keep_mask"]
 
 Kept = Mapping[int, KeptSet]
+_TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,31 +35,44 @@ class NodeFailure:
 class FullRun:
     """A run of the traced graph at full width that keeps every value.
 
-    Floating inputs are drawn anew and tensors that hold one value only are disturbed: zeros would hide a wrong cut. Everything runs in float64
-    unless the graph names a dtype itself.
+    Floating inputs are drawn anew and tensors that hold one value only are disturbed: zeros would hide a wrong cut. It
+    runs in float64 where the graph allows it.
+
+    Args:
+        runner: The network in evaluation mode.
+        leaves: Inputs of one call.
+        generator: Draws inputs and disturbances.
 
     Attributes:
         program: The rewritten program.
         state: The state it ran on, in the program's order.
         leaves: The inputs it ran on.
         values: What each traced node yielded.
+        rewritten: The traced node of each rewritten one, by name.
     """
 
     def __init__(self, runner: Runner, leaves: Sequence[Any], generator: torch.Generator) -> None:
         self.program: Program = runner.program
         self._inference = runner.program.inference
-        dtype = None if _names_dtype(self.program.trace.graph) else torch.float64
-        self.state = [_wake(tensor.detach(), generator, dtype) for tensor in runner.state()]
-        self.leaves = [_redraw(leaf, generator, dtype) for leaf in leaves]
-        self.symbols = self._measure_symbols()
+        self.rewritten = {new.name: old for old, new in self.program.origins.items()}
         self.values: dict[fx.Node, Any] = {}
-        recorder = _Recorder(self.program.trace.graph, self.values)
-        with torch.no_grad():
-            recorder.run(*self.state, *self.leaves)
+        graph = self.program.trace.graph
+        for dtype in (None,) if _names_dtype(graph) else (torch.float64, None):
+            self.state = [_wake(tensor.detach(), generator, dtype) for tensor in runner.state()]
+            self.leaves = [_redraw(leaf, generator, dtype) for leaf in leaves]
+            try:
+                with torch.no_grad():
+                    _Recorder(graph, self.values).run(*self.state, *self.leaves)
+                break
+            except RuntimeError:
+                # A tensor that the graph makes in float32 may not be multiplied with one of float64.
+                if dtype is None:
+                    raise
+        self._symbols = self._measure_symbols()
 
     def axes(self, node: fx.Node, output: int = 0) -> Axes:
         """Return the axes of a node with the dynamic sizes of this run filled in."""
-        return tuple(_fill_in(term, self.symbols) for term in self._inference.axes_of(node, output))
+        return tuple(_fill_in(term, self._symbols) for term in self._inference.axes_of(node, output))
 
     def outputs(self, node: fx.Node, value: Any) -> list[tuple[torch.Tensor, Axes]]:
         """Return the tensors of a node's value, each with its axes."""
@@ -73,9 +87,13 @@ class FullRun:
         """Return the axes of a node that yields one tensor, else None."""
         return self.axes(node) if node in self._inference.axes and isinstance(self.values[node], torch.Tensor) else None
 
-    def cut_arguments(self, node: fx.Node, kept: Kept) -> dict[fx.Node, Any]:
-        """Return the values of a node's inputs, cut to the kept sets."""
-        return {source: self.cut(source, kept) for source in node.all_input_nodes}
+    def atoms(self, node: fx.Node) -> dict[int, int]:
+        """Return the size of every atom in the axes of a node and of what it reads, by its key."""
+        found: dict[int, int] = {}
+        for each in [node, *node.all_input_nodes]:
+            for output in range(len(self._inference.axes.get(each, ()))):
+                found.update((atom.key, atom.size) for term in self.axes(each, output) for atom in atoms_of(term))
+        return found
 
     def cut(self, node: fx.Node, kept: Kept) -> Any:
         """Return a node's value cut to the kept sets."""
@@ -83,22 +101,34 @@ class FullRun:
         axes = self.tensor_axes(node)
         return value if axes is None else cut_value(value, axes, kept)
 
+    def cut_state(self, kept: Kept) -> list[torch.Tensor]:
+        """Return the state cut to the kept sets, in the program's order."""
+        return [cut_value(tensor, axes, kept) for tensor, axes in zip(self.state, self.program.axes, strict=True)]
+
     def _measure_symbols(self) -> dict[Any, int]:
-        symbols: dict[Any, int] = {}
-        for name, leaf in zip(self.program.trace.inputs, self.leaves, strict=True):
-            if isinstance(leaf, torch.Tensor):
-                for size, given in zip(self.program.trace.placeholder(name).meta["val"].shape, leaf.shape, strict=True):
-                    if isinstance(size, torch.SymInt) and isinstance(size.node.expr, sympy.Symbol):
-                        symbols[size.node.expr] = given
-        return symbols
+        shapes = [shape_of(self.program.trace.placeholder(name).meta.get("val")) for name in self.program.trace.inputs]
+        return {
+            size: given
+            for shape, leaf in zip(shapes, self.leaves, strict=True)
+            for size, given in zip(shape, leaf.shape if shape else (), strict=True)
+            if isinstance(size, sympy.Symbol)
+        }
 
 
 def cut_value(value: torch.Tensor, axes: Axes, kept: Kept) -> torch.Tensor:
     """Return a tensor gathered along every axis that holds an atom: the plain form of a cut."""
     for axis, term in enumerate(axes):
         if any(atom.key in kept for atom in atoms_of(term)):
-            value = value.index_select(axis, indices(term, kept))
+            value = value.index_select(axis, indices(term, kept).to(value.device))
     return value
+
+
+def keep_mask(value: torch.Tensor, axes: Axes, kept: Kept) -> torch.Tensor:
+    """Return a bool tensor of the value's shape: True where a position is kept along every axis."""
+    positions = torch.arange(value.numel(), device=value.device).reshape(value.shape)
+    mask = torch.zeros(value.numel(), dtype=torch.bool, device=value.device)
+    mask[cut_value(positions, axes, kept).reshape(-1)] = True
+    return mask.reshape(value.shape)
 
 
 def agree(one: torch.Tensor, other: torch.Tensor) -> bool:
@@ -107,17 +137,18 @@ def agree(one: torch.Tensor, other: torch.Tensor) -> bool:
         return False
     if not one.is_floating_point() or one.numel() == 0:
         return torch.equal(one, other)
-    tolerance = 1e-9 if one.dtype == torch.float64 else 1e-4
     finite = torch.isfinite(one)
     if not torch.equal(finite, torch.isfinite(other)):
         return False
     gap = (one - other)[finite].abs()
+    tolerance = _TOLERANCES.get(one.dtype, 5e-2)
     return gap.numel() == 0 or bool(gap.max() <= tolerance * max(1.0, float(one[finite].abs().max())))
 
 
 def is_random(node: fx.Node) -> bool:
-    """Return whether an operator draws random numbers, so that two calls differ."""
-    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+    """Return whether two calls of an operator differ: it draws random numbers, or returns memory as it finds it."""
+    is_drawn = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+    return is_drawn or "empty" in overload_name(node.target)
 
 
 def _fill_in(term: Term, symbols: Mapping[Any, int]) -> Term:
@@ -148,18 +179,18 @@ def _wake(tensor: torch.Tensor, generator: torch.Generator, dtype: torch.dtype |
 def _redraw(leaf: Any, generator: torch.Generator, dtype: torch.dtype | None) -> Any:
     if not isinstance(leaf, torch.Tensor) or not leaf.is_floating_point():
         return leaf
-    return torch.randn(leaf.shape, generator=generator, dtype=torch.float64).to(
-        device=leaf.device, dtype=dtype or leaf.dtype
-    )
+    drawn = torch.randn(leaf.shape, generator=generator, dtype=torch.float64)
+    return drawn.to(device=leaf.device, dtype=dtype or leaf.dtype)
 
 
 class _Recorder(fx.Interpreter):
     def __init__(self, graph: fx.Graph, values: dict[fx.Node, Any]) -> None:
-        super().__init__(fx.GraphModule(torch.nn.Module(), graph), garbage_collect_values=False)
+        module = fx.GraphModule(torch.nn.Module(), graph)
+        super().__init__(module, garbage_collect_values=False)
         self._values = values
-        self._originals = dict(zip(self.module.graph.nodes, graph.nodes, strict=True))  # type: ignore[union-attr]
+        self._originals = {new.name: old for new, old in zip(module.graph.nodes, graph.nodes, strict=True)}
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
-        self._values[self._originals[n]] = value
+        self._values[self._originals[n.name]] = value
         return value

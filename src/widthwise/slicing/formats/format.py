@@ -44,8 +44,8 @@ class Format:
 
     Attributes:
         write: Writes a network to a path.
-        read: Returns what a file computes, as a function from inputs to output leaves. Formats that hold weights alone put them
-            into a copy of the network.
+        read: Returns what a file computes, as a function from inputs to output leaves. Formats that hold weights alone
+            put them into a copy of the network.
     """
 
     write: Callable[[Plain, Path], None]
@@ -90,7 +90,8 @@ def export_program(plain: Plain) -> torch.export.ExportedProgram:
     except Exception as error:
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ExportError(
-            f"expected a network that torch.export can write with any batch size, got: {first}; export .safetensors instead"
+            f"expected a network that torch.export can write with any batch size, got: {first}; export .safetensors "
+            "instead"
         ) from error
 
 

@@ -25,7 +25,7 @@ def _write(plain: Plain, path: Path) -> None:
     onnx.save_model(model, str(path))
 
 
-def _read(plain: Plain, path: Path) -> Reader:
+def _read(_: Plain, path: Path) -> Reader:
     runtime = require("onnxruntime", "export")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = 1

@@ -1,4 +1,7 @@
-"""`.pt2`: the program of torch.export, for any batch size. Its inputs are positional, keywords last in the order of the example."""
+"""`.pt2`: the program of torch.export, for any batch size.
+
+Its inputs are positional, keywords last in the order of the example.
+"""
 
 import json
 from pathlib import Path
@@ -21,7 +24,7 @@ def _write(plain: Plain, path: Path) -> None:
         torch.export.save(program, path, extra_files={_FACTS: json.dumps(dict(plain.facts))})
 
 
-def _read(plain: Plain, path: Path) -> Reader:
+def _read(_: Plain, path: Path) -> Reader:
     with quiet():
         net = torch.export.load(path).module()
 

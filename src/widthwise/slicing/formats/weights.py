@@ -9,7 +9,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from widthwise.graph import Example
-from widthwise.slicing.formats.format import Format, Plain, Reader
+from widthwise.slicing.formats.format import Format, Plain, Reader, quiet
 
 __all__ = ["PT", "SAFETENSORS"]
 
@@ -19,7 +19,7 @@ def _write_safetensors(plain: Plain, path: Path) -> None:
 
 
 def _read_safetensors(plain: Plain, path: Path) -> Reader:
-    net = copy.deepcopy(plain.net)
+    net = _copy(plain)
     safetensors.torch.load_model(net, str(path))
     return _call(net)
 
@@ -29,9 +29,15 @@ def _write_pt(plain: Plain, path: Path) -> None:
 
 
 def _read_pt(plain: Plain, path: Path) -> Reader:
-    net = copy.deepcopy(plain.net)
+    net = _copy(plain)
     net.load_state_dict(torch.load(path, weights_only=True))
     return _call(net)
+
+
+def _copy(plain: Plain) -> torch.nn.Module:
+    # torch.fx warns about its own treespecs when it copies a graph module.
+    with quiet():
+        return copy.deepcopy(plain.net)
 
 
 def _call(net: torch.nn.Module) -> Reader:

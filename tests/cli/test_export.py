@@ -1,0 +1,159 @@
+import json
+import math
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.cli.conftest import Invoke, error_line
+from tests.training.conftest import make_splits
+from widthwise._shared import MissingExtraError
+from widthwise.cli import export as export_verb
+from widthwise.curves import Curve
+from widthwise.training import Run
+
+
+def test_the_file_holds_the_network_of_the_width(invoke: Invoke, trained: Path, tmp_path: Path) -> None:
+    result = invoke("export", trained, "--width", "0.5", "--out", tmp_path / "small.safetensors")
+    assert result.exit_code == 0, result.stderr
+    small = Run.open(trained).load_model().extract(0.5)
+    found = load_file(tmp_path / "small.safetensors")
+    assert {name: tuple(tensor.shape) for name, tensor in found.items()} == {
+        name: tuple(tensor.shape) for name, tensor in small.state_dict().items()
+    }
+    assert all(torch.equal(found[name], tensor) for name, tensor in small.state_dict().items())
+
+
+def test_size_and_parity_are_told(invoke: Invoke, run_copy: Path) -> None:
+    result = invoke("export", run_copy, "--width", "0.5")
+    path = run_copy / "exports" / "tiny-w0.5.safetensors"
+    assert result.stdout.startswith("width 0.5  (fc1 16, fc2 16)\n")
+    assert f"written: {path}, {path.stat().st_size / 1000:.1f} kB\n" in result.stdout
+    assert (
+        "read back and compared with the run on 61 validation inputs: outputs differ by at most 0 of" in result.stdout
+    )
+
+
+def test_json_tells_the_same(invoke: Invoke, run_copy: Path) -> None:
+    content = json.loads(invoke("export", run_copy, "--width", "0.5", "--json").stdout)
+    path = run_copy / "exports" / "tiny-w0.5.safetensors"
+    assert content == {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "max_difference": 0.0,
+        "num_compared": 61,
+        "widths": {"fc1": 16, "fc2": 16},
+    }
+
+
+def test_a_budget_exports_the_point_that_pick_picks(invoke: Invoke, measured: Path, tmp_path: Path) -> None:
+    point = Curve.load(measured / "curve.json").pick(max_params=300)
+    result = invoke("export", measured, "--max-params", "300", "--out", tmp_path / "small.pt", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["widths"] == point.widths
+
+
+def test_the_picked_width_names_the_file(invoke: Invoke, measured: Path) -> None:
+    point = Curve.load(measured / "curve.json").pick(max_params=300)
+    content = json.loads(invoke("export", measured, "--max-params", "300", "--json").stdout)
+    assert Path(content["path"]).name == f"tiny-w{point.label}.safetensors"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file_format", ["onnx", "pt2", "pt"])
+def test_every_format_is_read_back_and_agrees(invoke: Invoke, run_copy: Path, file_format: str) -> None:
+    result = invoke("export", run_copy, "--width", "0.5", "--format", file_format, "--json")
+    assert result.exit_code == 0, result.stderr
+    content = json.loads(result.stdout)
+    assert Path(content["path"]).suffix == f".{file_format}"
+    assert content["max_difference"] < 1e-5
+
+
+@pytest.mark.slow
+def test_onnx_runs_elsewhere_with_the_numbers_of_the_run(invoke: Invoke, run_copy: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    assert invoke("export", run_copy, "--width", "0.5", "--format", "onnx").exit_code == 0
+    session = runtime.InferenceSession(str(run_copy / "exports" / "tiny-w0.5.onnx"))
+    inputs = make_splits().test.tensors[0]
+    found = torch.from_numpy(session.run(None, {session.get_inputs()[0].name: inputs.numpy()})[0])
+    model = Run.open(run_copy).load_model()
+    with torch.no_grad(), model.at(0.5):
+        expected = model(inputs)
+    assert float((found - expected).abs().max()) <= 1e-5 * float(expected.abs().max())
+
+
+def test_a_width_that_was_not_trained_is_told(invoke: Invoke, run_copy: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        result = invoke("export", run_copy, "--width", "0.125")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.startswith("widthwise: note: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert "lowest=0.25" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "expected a --width or a budget such as --max-params, got none of them; give one"),
+        (
+            ("--width", "0.5", "--max-params", "9"),
+            "expected a --width or a budget such as --max-params, got both; give",
+        ),
+        (("--width", "0"), "must lie in (0, 1], got 0.0"),
+        (("--width", "1.5"), "must lie in (0, 1], got 1.5"),
+        (("--width", "0.5", "--format", "tflite"), "tflite"),
+        (
+            ("--width", "0.5", "--format", "pt", "--out", "a.onnx"),
+            "expected --out to end in .pt, got a.onnx; leave out --format or change the name",
+        ),
+    ],
+)
+def test_bad_usage_exits_2_in_one_line(invoke: Invoke, trained: Path, words: tuple[str, ...], message: str) -> None:
+    result = invoke("export", trained, *words)
+    assert result.exit_code == 2
+    assert message in error_line(result)
+
+
+def test_an_unknown_ending_exits_1(invoke: Invoke, trained: Path, tmp_path: Path) -> None:
+    result = invoke("export", trained, "--width", "0.5", "--out", tmp_path / "small.h5")
+    assert result.exit_code == 1
+    assert "small.h5" in error_line(result)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_budget_that_nothing_meets_exits_3(invoke: Invoke, measured: Path) -> None:
+    result = invoke("export", measured, "--max-params", "3")
+    assert result.exit_code == 3
+    assert error_line(result).startswith("no point has at most 3 parameters; the nearest is width ")
+
+
+def test_an_output_that_cannot_be_written_exits_1(invoke: Invoke, trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    result = invoke("export", trained, "--width", "0.5", "--out", tmp_path / "file" / "small.pt")
+    assert result.exit_code == 1
+    assert str(tmp_path / "file") in error_line(result)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_missing_extra_exits_1_and_names_it(invoke: Invoke, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MissingExtraError("export to this format needs onnx; install it with: pip install 'widthwise[export]'")
+
+    monkeypatch.setattr(export_verb, "export_file", fail)
+    result = invoke("export", trained, "--width", "0.5", "--format", "onnx")
+    assert result.exit_code == 1
+    assert error_line(result).endswith("pip install 'widthwise[export]'")
+
+
+def test_the_exported_network_is_the_one_that_was_scored(invoke: Invoke, measured: Path, tmp_path: Path) -> None:
+    point = Curve.load(measured / "curve.json").points[1]
+    path = tmp_path / "small.safetensors"
+    assert invoke("export", measured, "--max-params", str(point.params), "--out", path).exit_code == 0
+    net = Run.open(measured).load_model().extract(point)
+    net.load_state_dict(load_file(path))
+    inputs, labels = make_splits().validation.tensors
+    accuracy = float((net(inputs).argmax(1) == labels).double().mean())
+    assert math.isclose(accuracy, point.score, abs_tol=1e-12)

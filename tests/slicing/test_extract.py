@@ -1,0 +1,144 @@
+import pytest
+import torch
+from torch import fx, nn
+
+from tests.networks import (
+    CASES,
+    assert_same,
+    draw_kept_sets,
+    draw_widths,
+    kept_of,
+    make_generator,
+    make_model,
+    shared_model,
+)
+from widthwise._shared import WidthError
+from widthwise.elastic import Elastic
+from widthwise.graph import indices
+from widthwise.slicing import copy_state, extract_network
+
+names = pytest.mark.parametrize("name", CASES)
+
+
+def gather_by_hand(model: Elastic, kept: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Every parameter and buffer at the kept units of the axes that are members of each group."""
+    gathered = dict(model.net.named_parameters(remove_duplicate=False)) | dict(model.net.named_buffers())
+    for group in model.groups:
+        for member in group.members:
+            tensor = gathered[member.target]
+            assert tensor.shape[member.axis] == group.size
+            gathered[member.target] = tensor.index_select(member.axis, kept[group.name])
+    return gathered
+
+
+@pytest.mark.parametrize("name", ["mlp", "mlp-norm", "resnet", "dict", "tokens", "pair", "loss"])
+@pytest.mark.parametrize("seed", range(3))
+def test_copies_at_scattered_units_are_what_gathering_by_hand_gives(name: str, seed: int) -> None:
+    model = shared_model(name)
+    kept = draw_kept_sets(model, seed)
+    found = copy_state(model._sliced.evaluation, kept_of(model, kept))
+    assert_same(found, {key: gather_by_hand(model, kept)[key] for key in found})
+
+
+@names
+@pytest.mark.parametrize("seed", range(2))
+def test_networks_at_scattered_units_agree_in_all_forms(name: str, seed: int) -> None:
+    model = shared_model(name).eval()
+    runner = model._sliced.evaluation
+    kept = kept_of(model, draw_kept_sets(model, seed))
+    args, kwargs = CASES[name].sample(3, make_generator(seed), torch.float64)
+    leaves = [*args, *kwargs.values()]
+    _, expected = runner.run(kept, leaves)
+
+    for form in (None, "graph"):
+        small = extract_network(
+            model.net, runner, kept, copy_state(runner, kept), model._sliced.example, form=form
+        )
+        assert_same(torch.utils._pytree.tree_leaves(small(*args, **kwargs)), list(expected))
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.is_maskable])
+def test_scattered_units_are_the_full_network_with_the_others_masked(name: str) -> None:
+    model = make_model(name)
+    kept = kept_of(model, draw_kept_sets(model, 1))
+    runner = model._sliced.evaluation
+    args, kwargs = CASES[name].sample(3, make_generator(1), torch.float64)
+    _, expected = runner.run(kept, [*args, *kwargs.values()])
+
+    with torch.no_grad():
+        for entry, axes, tensor in zip(runner.program.state, runner.program.axes, runner.state(), strict=True):
+            for axis, term in enumerate(axes):
+                if isinstance(tensor, nn.Parameter):
+                    dropped = torch.ones(tensor.shape[axis], dtype=torch.bool)
+                    dropped[indices(term, kept)] = False
+                    tensor.index_fill_(axis, dropped.nonzero()[:, 0], 0.0)
+            assert entry.target
+
+    assert_same(torch.utils._pytree.tree_leaves(model(*args, **kwargs)), list(expected))
+
+
+def test_copies_of_tied_names_are_one() -> None:
+    copies = copy_state(shared_model("tokens")._sliced.evaluation, {})
+    assert copies["table.weight"] is copies["head.weight"]
+
+
+def test_copies_of_parameters_are_parameters() -> None:
+    model = make_model("mlp-norm")
+    model.net.fc1.weight.requires_grad_(False)
+    copies = copy_state(model._sliced.evaluation, kept_of(model, {"fc1": 3, "fc2": 2}))
+    kinds = {name: (isinstance(tensor, nn.Parameter), tensor.requires_grad) for name, tensor in copies.items()}
+    assert kinds["fc1.weight"] == (True, False)
+    assert kinds["fc2.weight"] == (True, True)
+    assert kinds["norm1.running_mean"] == (False, False)
+    assert all(tensor.is_contiguous() for tensor in copies.values())
+
+
+@names
+def test_checking_the_own_class_leaves_its_numbers_alone(name: str) -> None:
+    model = make_model(name)
+    with torch.no_grad():
+        for parameter in model.net.parameters():
+            # Values that are constant are disturbed while forms are compared.
+            parameter.fill_(0.25)
+    for form in (None, "graph"):
+        for parameter in model.extract(draw_widths(model, 0), form=form).parameters():
+            assert (parameter == 0.25).all()
+
+
+def test_constant_parameters_do_not_hide_that_the_own_class_differs() -> None:
+    model = make_model("literal")
+    with torch.no_grad():
+        for parameter in model.net.parameters():
+            parameter.fill_(0.0)
+    assert isinstance(model.extract({"fc": 2}), fx.GraphModule)
+
+
+def test_an_own_class_that_cannot_be_had_is_an_error() -> None:
+    with pytest.raises(WidthError) as caught:
+        shared_model("literal").extract({"fc": 2}, form="module")
+    assert str(caught.value) == (
+        "an instance of LiteralNet at this width does not compute what the traced network does (its code holds sizes that "
+        "cannot be set from outside); use form='graph'"
+    )
+
+
+def test_an_unknown_form_is_an_error() -> None:
+    with pytest.raises(WidthError) as caught:
+        shared_model("mlp").extract(0.5, form="class")
+    assert str(caught.value) == (
+        "form must be 'module', 'graph' or None, got 'class'; leave it out to take the best one"
+    )
+
+
+def test_forward_hooks_of_the_network_come_along_in_its_own_class() -> None:
+    model = make_model("mlp")
+    model.net.fc1.register_forward_hook(lambda module, args, output: output)
+    small = model.extract(0.5, form="module")
+    assert len(small.fc1._forward_hooks) == 1
+
+
+def test_parameters_that_nothing_reads_are_copied_whole() -> None:
+    model = shared_model("tokens")
+    for form in ("module", "graph"):
+        small = model.extract(0.5, form=form)
+        assert_same(small.get_submodule("unread").weight.detach(), model.net.unread.weight.detach())
