@@ -57,8 +57,9 @@ benchmarks: $(STAMPS)/demo
 	$(BIN)/python -m benchmarks.speed.demo
 ifneq ($(DATA),)
 	$(BIN)/python -m benchmarks.elastic.mnist_mlp --data "$(DATA)"
+	$(BIN)/python -m benchmarks.recipes.measure --data "$(DATA)"
 else
-	@echo "benchmarks.elastic.mnist_mlp is left out: it needs the folder with MNIST, as DATA=..." >&2
+	@echo "the benchmarks of training are left out: they need the folder with MNIST, as DATA=..." >&2
 endif
 	$(MAKE) --no-print-directory tables
 

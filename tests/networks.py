@@ -202,9 +202,20 @@ def make_model(name: str, dtype: torch.dtype = torch.float64, law: Law = LAW, **
 
 
 @cache
-def shared_model(name: str, dtype: torch.dtype = torch.float64, law: Law = LAW) -> Elastic:
-    """A model that several tests share; each leaves it in evaluation mode, and finds random parameters in it."""
-    return make_model(name, dtype, law)
+def shared_model(name: str, dtype: torch.dtype = torch.float64, law: Law = LAW, **settings: Any) -> Elastic:
+    """A model that several tests share, since tracing takes its time; they change its parameters and modes only."""
+    return make_model(name, dtype, law, **settings)
+
+
+def reset_model(name: str, law: Law = LAW, **settings: Any) -> Elastic:
+    """The shared model as if it were new, in training mode."""
+    model = shared_model(name, law=law, **settings)
+    randomize(model.net, 0)
+    for buffer in model.net.buffers():
+        if not buffer.is_floating_point():
+            buffer.zero_()
+    model.generator.manual_seed(0)
+    return model.train()
 
 
 @torch.no_grad()

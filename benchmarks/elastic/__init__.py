@@ -1,0 +1,1 @@
+"""Benchmarks of elastic training against networks trained one by one."""

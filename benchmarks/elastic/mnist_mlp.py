@@ -1,8 +1,9 @@
-"""One elastic training against networks trained one by one: MNIST, MLP 784-256-256-10, test accuracy at six widths, three seeds.
+"""One elastic training against networks trained one by one: MNIST, MLP 784-256-256-10, six widths, three seeds.
 
-Rows: networks trained alone at each width for E = 8 epochs, and for as many epochs as ours; ours (the recipe mnist-mlp, 18 epochs, which cost
-as many MACs as 8 plain ones); ours with a gain and bias per octave and a refitted head; the plain network cut; the publication's setting for the
-same epochs. The learning rate of each kind is chosen beforehand on the validation split, from the same list, with a seed that is not reported.
+Rows: networks trained alone at each width for E = 8 epochs, and for as many epochs as ours; ours (the recipe mnist-mlp,
+18 epochs, which cost as many MACs as 8 plain ones); ours with a gain and bias per octave and a refitted head; the plain
+network cut; the publication's setting for the same epochs. The learning rate of each kind is chosen beforehand on the
+validation split, from the same list, with a seed that is not reported; the publication's is its own.
 
     python -m benchmarks.elastic.mnist_mlp --data DIR            # resumable; about 40 minutes on one core
 """
@@ -57,7 +58,7 @@ def run_recipe(recipe: Recipe, folder: Path, data: Path) -> Run:
     return train(recipe, folder, data_folder=data, progress=False)
 
 
-def test_accuracies(run: Run, row: str, *, split: str = "test") -> dict[str, float]:
+def score_widths(run: Run, row: str, *, split: str = "test") -> dict[str, float]:
     """Return the accuracy in percent at each width; the network of a single width is scored as it is."""
     splits = run.load_data()
     score = make_score(getattr(splits, split))
@@ -90,7 +91,7 @@ def tune(folder: Path, data: Path) -> dict[str, float]:
         for width in WIDTHS if row == "alone" else (256,):
             recipe = make_recipe(row, rate=rate, seed=TUNING_SEED, width=width)
             run = run_recipe(recipe, folder / "tuning" / f"{row}-{rate}-{width}", data)
-            found |= test_accuracies(run, row, split="validation")
+            found |= score_widths(run, row, split="validation")
         return {"accuracy": found, "mean": sum(found.values()) / len(found)}
 
     keys = [{"row": row, "rate": rate} for row in ("alone", "ours") for rate in RATES]
@@ -126,7 +127,7 @@ def main() -> None:
             recipe, options.runs / source.replace(",", "").replace(" ", "-") / f"{seed}-{width}", options.data
         )
         macs = cast("float", run.state.training_macs) / ALONE_EPOCHS
-        return {"accuracy": test_accuracies(run, row), "training_macs": macs, "seconds": run.state.training_seconds}
+        return {"accuracy": score_widths(run, row), "training_macs": macs, "seconds": run.state.training_seconds}
 
     keys: list[dict[str, object]] = []
     for seed in SEEDS:

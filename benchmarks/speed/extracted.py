@@ -22,6 +22,7 @@ from torch import nn
 import widthwise as ww
 from benchmarks.record import ROOT, Record
 from benchmarks.speed.clock import find_ratio, summarize, take_turns
+from widthwise.slicing import Form
 from widthwise.zoo import build_model
 
 __all__ = ["RESULTS", "main", "measure"]
@@ -104,7 +105,7 @@ def measure(key: Mapping[str, object], turns: int, runs: int) -> dict[str, objec
     network, width = NETWORKS[cast("str", key["network"])], cast("float", key["width"])
     generator = torch.Generator().manual_seed(cast("int", key["seed"]))
     model = ww.Elastic(network.build(1.0, generator).eval(), (torch.randn(2, *network.shape, generator=generator),))
-    extracted = model.extract(width, form=cast("str", key["form"]))
+    extracted = model.extract(width, form=cast("Form", key["form"]))
     by_hand = network.build(width, generator).eval()
     x = torch.randn(cast("int", key["batch"]), *network.shape, generator=generator)
     make_same(extracted, by_hand, x)

@@ -10,7 +10,7 @@ def make_point(score: float, *, params: int = 10, latency_ms: float | None = Non
         scores=scores,
         params=params,
         macs=5000,
-        bytes=1250,
+        bytes=12_500,
         latency_ms=latency_ms,
     )
 
@@ -20,8 +20,8 @@ def test_a_table_is_pinned() -> None:
 
     assert make_cells(points, "accuracy") == [
         ["width", "accuracy", "parameters", "MACs", "kB", "latency ms"],
-        ["0.5", "0.5000", "2,314", "5,000", "1.2", "0.021"],
-        ["0.5", "0.9751", "1,000,000", "5,000", "1.2", "1.500"],
+        ["0.5", "0.5000", "2,314", "5,000", "12.5", "0.021"],
+        ["0.5", "0.9751", "1,000,000", "5,000", "12.5", "1.500"],
     ]
 
 

@@ -113,7 +113,9 @@ def test_a_batch_of_one_sample_is_an_error() -> None:
 
 
 def test_samples_of_another_shape_are_an_error() -> None:
-    with pytest.raises(TraceError, match=r"^input x_bi must have shape \(batch, 2, 3\) as in example_inputs, got \(4, 7\)"):
+    with pytest.raises(
+        TraceError, match=r"^input x_bi must have shape \(batch, 2, 3\) as in example_inputs, got \(4, 7\)"
+    ):
         shared_model("mlp-norm").extract(0.5, calibrate=make_batches((7,)))
 
 
@@ -122,7 +124,9 @@ def test_statistics_are_returned_by_name() -> None:
     runner = model._sliced.evaluation
     kept = kept_of(model, {"fc1": 4, "fc2": 3})
     program = runner.program
-    found = recalibrate(program, program.sizes(kept), runner.cut_state(kept), [[batch] for batch in make_batches((2, 3))])
+    found = recalibrate(
+        program, program.sizes(kept), runner.cut_state(kept), [[batch] for batch in make_batches((2, 3))]
+    )
     assert {name: tuple(value.shape) for name, value in found.items()} == {
         "norm1.running_mean": (4,), "norm1.running_var": (4,), "norm2.running_mean": (3,), "norm2.running_var": (3,),
     }  # fmt: skip

@@ -51,9 +51,7 @@ def test_networks_at_scattered_units_agree_in_all_forms(name: str, seed: int) ->
     _, expected = runner.run(kept, leaves)
 
     for form in (None, "graph"):
-        small = extract_network(
-            model.net, runner, kept, copy_state(runner, kept), model._sliced.example, form=form
-        )
+        small = extract_network(model.net, runner, kept, copy_state(runner, kept), model._sliced.example, form=form)
         assert_same(torch.utils._pytree.tree_leaves(small(*args, **kwargs)), list(expected))
 
 

@@ -59,7 +59,9 @@ def test_tracing_leaves_the_modes_as_they_were() -> None:
 def test_all_modes_share_the_terms_of_the_parameters() -> None:
     network = make_network()
     network.net.train()
-    axes = dict(zip((entry.target for entry in network.current.program.state), network.current.program.axes, strict=True))
+    axes = dict(
+        zip((entry.target for entry in network.current.program.state), network.current.program.axes, strict=True)
+    )
     for entry, terms in zip(network.evaluation.program.state, network.evaluation.program.axes, strict=True):
         assert axes[entry.target] == terms
 
@@ -76,7 +78,9 @@ def test_units_that_training_ties_down_are_an_error_and_nothing_is_lost() -> Non
     x = torch.randn(5, 4)
     small = model.extract(0.5)
     for _ in range(2):
-        with pytest.raises(GroupError, match=r"^group fc must have free units in every mode, but in training mode it is "):
+        with pytest.raises(
+            GroupError, match=r"^group fc must have free units in every mode, but in training mode it is "
+        ):
             model.train()(x)
     with model.eval().at(0.5):
         assert_same(model(x), small(x))

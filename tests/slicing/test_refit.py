@@ -18,7 +18,9 @@ def make_loader(num_batches: int = 3, seed: int = 0) -> list[tuple[Tensor, Tenso
 
 def loss_of(net: nn.Module, loader: list[tuple[Tensor, Tensor]]) -> float:
     with torch.no_grad():
-        return float(functional.cross_entropy(net(torch.cat([x for x, _ in loader])), torch.cat([y for _, y in loader])))
+        return float(
+            functional.cross_entropy(net(torch.cat([x for x, _ in loader])), torch.cat([y for _, y in loader]))
+        )
 
 
 @pytest.mark.parametrize("width", [0.2, 0.5, 1.0])

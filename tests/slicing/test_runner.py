@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.networks import CASES, assert_same, kept_of, make_generator, make_model, shared_model
+from tests.networks import CASES, assert_same, kept_of, make_generator, make_model, reset_model, shared_model
 from widthwise._shared import TraceError, WidthError
 from widthwise.elastic import Elastic, Law
 from widthwise.slicing import Runner
@@ -50,7 +50,7 @@ def test_running_together_is_running_one_by_one() -> None:
 
 
 def test_new_statistics_are_written_where_they_were_cut_from() -> None:
-    model = make_model("mlp-norm").train()
+    model = reset_model("mlp-norm")
     runner, norm = model._sliced.current, model.net.norm1
     before = {key: value.clone() for key, value in norm.named_buffers()}
     kept = kept_of(model, {"fc1": 4, "fc2": 7})
@@ -67,7 +67,7 @@ def test_new_statistics_are_written_where_they_were_cut_from() -> None:
 
 
 def test_statistics_of_scattered_units_cannot_be_written() -> None:
-    model = make_model("mlp-norm").train()
+    model = reset_model("mlp-norm")
     runner = model._sliced.current
     kept = kept_of(model, {"fc1": torch.tensor([0, 2, 3]), "fc2": 7})
     values, _ = runner.run(kept, leaves("mlp-norm", 5))
@@ -79,7 +79,7 @@ def test_statistics_of_scattered_units_cannot_be_written() -> None:
 
 
 def test_one_sample_cannot_be_normalised_by_its_own_statistics() -> None:
-    model = make_model("mlp-norm").train()
+    model = reset_model("mlp-norm")
     assert model._sliced.current.normalizes_batches
     assert not runner_of(model).normalizes_batches
     with model.at(0.5), pytest.raises(TraceError) as caught:
@@ -92,7 +92,7 @@ def test_one_sample_cannot_be_normalised_by_its_own_statistics() -> None:
 
 
 def test_one_picture_can_be_normalised_by_its_own_statistics() -> None:
-    model = make_model("resnet").train()
+    model = reset_model("resnet")
     (picture,) = leaves("resnet", 1)
     with model.at(0.5):
         assert model(picture).shape == (1, 3)

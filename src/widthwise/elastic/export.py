@@ -13,7 +13,7 @@ from widthwise.elastic.elastic import Elastic
 from widthwise.elastic.widths import Width
 from widthwise.graph import Example
 from widthwise.slicing.export import Exported, export_network
-from widthwise.slicing.formats import Plain
+from widthwise.slicing.formats import Plain, find_format
 
 __all__ = ["export"]
 
@@ -51,6 +51,7 @@ def export(
         ...     export(model, 0.25, Path(folder) / "small.safetensors").max_difference
         0.0
     """
+    find_format(path)
     small = model.extract(width, calibrate=calibrate, refit=refit)
     args, kwargs = model.example_batch(2)
     plain = Plain(

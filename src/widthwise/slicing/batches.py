@@ -50,11 +50,11 @@ def take_samples(
     """
     seen = 0
     for batch in loader:
-        if seen >= num_samples:
-            return
         inputs = batch_inputs(batch, example)
         yield inputs
         seen += inputs.leaves()[leaf].shape[axis]
+        if seen >= num_samples:
+            return
 
 
 def _holds_inputs(entry: Any, example: Example) -> bool:

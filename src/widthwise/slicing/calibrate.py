@@ -57,6 +57,7 @@ class _Recalibration(fx.Interpreter):
 
     def __init__(self, program: Program) -> None:
         super().__init__(program.module)
+        self.extra_traceback = False
         self.totals: dict[str, Tensor] = {}
         self.num_calls: dict[str, int] = {}
         self._targets = {entry.placeholder: entry.target for entry in program.state}

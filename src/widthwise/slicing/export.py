@@ -9,7 +9,7 @@ from torch.utils import _pytree as pytree
 
 from widthwise._shared import ExportError, WidthwiseError, replace_file
 from widthwise.graph import Example
-from widthwise.slicing.formats import Format, Plain, find_format
+from widthwise.slicing.formats import Format, Plain, find_format, find_reason
 
 __all__ = ["Exported", "export_network"]
 
@@ -80,10 +80,9 @@ def _write(plain: Plain, file_format: Format, path: Path, inputs: Sequence[Examp
     except WidthwiseError:
         raise
     except Exception as error:
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ExportError(
-            f"expected a network that can be written as {path.suffix} and read back, got: {reason}; export "
-            ".safetensors instead"
+            f"expected a network that can be written as {path.suffix} and read back, got: {find_reason(error)}; export "
+            "another format"
         ) from error
 
 

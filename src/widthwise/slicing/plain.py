@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.export.graph_signature import InputKind
 from torch.fx import graph as fx_graph
 from torch.fx import node as fx_node
 from torch.utils import _pytree as pytree
@@ -68,7 +69,7 @@ def build_own_class(
     memo: dict[int, Any] = {
         id(state_tensor(net, entry.target)): state[entry.target]
         for entry in program.state
-        if entry.target not in program.trace.constants
+        if entry.kind in (InputKind.PARAMETER, InputKind.BUFFER)
     }
     try:
         small = copy.deepcopy(net, memo)

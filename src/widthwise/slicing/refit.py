@@ -109,6 +109,7 @@ class _Features(fx.Interpreter):
 
     def __init__(self, program: Program, node: fx.Node) -> None:
         super().__init__(program.module)
+        self.extra_traceback = False
         self._node = node
         self.features = torch.empty(0)
 

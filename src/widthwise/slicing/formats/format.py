@@ -2,21 +2,21 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.export import Dim
 from torch.utils import _pytree as pytree
 
 from widthwise._shared import ExportError
 from widthwise.graph import Example
 
-__all__ = ["Format", "Plain", "Reader", "export_program", "quiet"]
+__all__ = ["Format", "Plain", "Reader", "export_program", "find_reason", "quiet"]
 
 Reader = Callable[[Example], list[Any]]
 
@@ -53,7 +53,7 @@ class Format:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
     """Silence the warnings that exporters give and log about themselves."""
     log = logging.getLogger("torch.onnx")
     level = log.level
@@ -66,8 +66,15 @@ def quiet() -> Iterator[None]:
         log.setLevel(level)
 
 
+def find_reason(error: BaseException) -> str:
+    """Return the first line of the error that an error came from."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def export_program(plain: Plain) -> torch.export.ExportedProgram:
-    """Return the network's program with a dynamic batch.
+    """Return the network's program with a dynamic batch, without the places in the source that it was traced from.
 
     Raises:
         ExportError: torch.export cannot express it.
@@ -81,18 +88,22 @@ def export_program(plain: Plain) -> torch.export.ExportedProgram:
     args, kwargs = pytree.tree_unflatten(marks, spec)
     try:
         with quiet():
-            return torch.export.export(
+            program = torch.export.export(
                 _Positional(plain.net, list(kwargs)),
                 (*plain.example.args, *plain.example.kwargs.values()),
                 dynamic_shapes={"inputs": (*args, *kwargs.values())},
                 strict=False,
             )
     except Exception as error:
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ExportError(
-            f"expected a network that torch.export can write with any batch size, got: {first}; export .safetensors "
-            "instead"
+            f"expected a network that torch.export can write with any batch size, got: {find_reason(error)}; export "
+            ".safetensors instead"
         ) from error
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, fx.GraphModule) else ():
+            # They hold paths of this machine, which formats would write down.
+            node.meta.pop("stack_trace", None)
+    return program
 
 
 class _Positional(nn.Module):

@@ -1,9 +1,13 @@
-"""`.onnx`: for ONNX Runtime, for any batch size. Needs the extra `export`."""
+"""`.onnx`: for ONNX Runtime, for any batch size. Needs the extra `export`.
+
+Its inputs stand in the order of the call, keywords last in the order of the example.
+"""
 
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.export.graph_signature import TensorArgument
 
 from widthwise._shared import ExportError, require
 from widthwise.graph import Example
@@ -16,6 +20,7 @@ def _write(plain: Plain, path: Path) -> None:
     onnx = require("onnx", "export")
     require("onnxscript", "export")
     program = export_program(plain)
+    _check_outputs(program)
     with quiet():
         exported = torch.onnx.export(program, dynamo=True, verbose=False)
     if exported is None:
@@ -23,6 +28,16 @@ def _write(plain: Plain, path: Path) -> None:
     model = exported.model_proto
     onnx.helper.set_model_props(model, dict(plain.facts))
     onnx.save_model(model, str(path))
+
+
+def _check_outputs(program: torch.export.ExportedProgram) -> None:
+    for spec in program.graph_signature.output_specs:
+        if not isinstance(spec.arg, TensorArgument):
+            got = getattr(spec.arg, "value", None)
+            raise ExportError(
+                f"expected a network that returns tensors alone, as .onnx holds nothing else, got an output {got!r}; "
+                "export .pt2 or .safetensors instead"
+            )
 
 
 def _read(_: Plain, path: Path) -> Reader:

@@ -25,7 +25,8 @@ def _read_safetensors(plain: Plain, path: Path) -> Reader:
 
 
 def _write_pt(plain: Plain, path: Path) -> None:
-    torch.save(plain.net.state_dict(), path)
+    # On the CPU, so that a machine without a GPU can load it.
+    torch.save(_copy(plain).cpu().state_dict(), path)
 
 
 def _read_pt(plain: Plain, path: Path) -> Reader:

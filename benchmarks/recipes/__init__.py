@@ -1,0 +1,1 @@
+"""What each recipe gives and how long it takes."""

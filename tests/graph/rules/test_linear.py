@@ -1,0 +1,83 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.graph.rules.node import Node, randn
+from widthwise.graph import Frozen
+
+aten = torch.ops.aten
+SIZES = st.integers(2, 5)
+
+
+@given(SIZES, SIZES, SIZES, st.booleans())
+def test_linear_carries_rows_and_outputs_and_sums_over_inputs(rows: int, units: int, outputs: int, bias: bool) -> None:
+    args = (randn(rows, units), randn(outputs, units), *([randn(outputs)] if bias else []))
+    node = Node(aten.linear.default, *args)
+    x, weight, *rest = node.inputs
+    assert x[1] == weight[1]
+    assert node.outputs == [(x[0], weight[0])]
+    assert all(axes == (weight[0],) for axes in rest)
+    assert node.solver.read_atoms == {x[1]}
+    assert node.outcome.contracted == {"weight": 1}
+    assert node.check() == "Z"
+
+
+def test_linear_with_one_output_has_a_frozen_axis_for_it() -> None:
+    node = Node(aten.linear.default, randn(3, 4), randn(1, 4), randn(1))
+    assert node.outputs[0][1] == Frozen(1, "size 1, which leaves no choice")
+    assert node.check() == "Z"
+
+
+def test_linear_takes_any_number_of_leading_axes() -> None:
+    node = Node(aten.linear.default, randn(2, 3, 4), randn(5, 4))
+    assert node.outputs[0][:2] == node.inputs[0][:2]
+    assert node.check() == "Z"
+    assert Node(aten.linear.default, randn(4), randn(5, 4)).check() == "Z"
+
+
+@given(SIZES, SIZES, SIZES, st.integers(2, 3))
+def test_matrix_products_sum_over_the_inner_axis(rows: int, inner: int, columns: int, batch: int) -> None:
+    for target, left, right in (
+        (aten.mm.default, (rows, inner), (inner, columns)),
+        (aten.matmul.default, (rows, inner), (inner, columns)),
+        (aten.matmul.default, (batch, rows, inner), (inner, columns)),
+        (aten.matmul.default, (rows, inner), (batch, inner, columns)),
+        (aten.matmul.default, (2, 1, rows, inner), (batch, inner, columns)),
+        (aten.bmm.default, (batch, rows, inner), (batch, inner, columns)),
+    ):
+        node = Node(target, randn(*left), randn(*right, seed=1))
+        assert node.inputs[0][-1] == node.inputs[1][-2]
+        assert node.inputs[0][-1] in node.solver.read_atoms
+        assert node.check() == "Z"
+
+
+@pytest.mark.parametrize(
+    ("target", "left", "right"),
+    [
+        (aten.mv.default, (3, 4), (4,)),
+        (aten.dot.default, (4,), (4,)),
+        (aten.matmul.default, (4,), (4,)),
+        (aten.matmul.default, (3, 4), (4,)),
+        (aten.matmul.default, (4,), (4, 3)),
+        (aten.matmul.default, (4,), (2, 4, 3)),
+        (aten.matmul.default, (2, 3, 4), (4,)),
+    ],
+)
+def test_a_vector_loses_the_axis_it_is_summed_over(
+    target: object, left: tuple[int, ...], right: tuple[int, ...]
+) -> None:
+    node = Node(target, randn(*left), randn(*right, seed=1))
+    assert node.inputs[0][-1] == node.inputs[1][max(len(right) - 2, 0)]
+    assert node.check() == "Z"
+
+
+@given(SIZES, SIZES, SIZES)
+def test_the_added_matrix_broadcasts(rows: int, inner: int, columns: int) -> None:
+    for added in ((columns,), (rows, columns), (1, columns), (rows, 1), (1,)):
+        node = Node(aten.addmm.default, randn(*added), randn(rows, inner), randn(inner, columns))
+        assert node.outcome.contracted == {"mat2": 0}
+        assert node.check() == "Z"
+        batched = Node(aten.baddbmm.default, randn(*added), randn(2, rows, inner), randn(2, inner, columns))
+        assert batched.outcome.contracted == {"batch2": 1}
+        assert batched.check() == "Z"
