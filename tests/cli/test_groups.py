@@ -18,6 +18,17 @@ def make_alone():
 def make_without_groups():
     return nn.Linear(4, 2), (torch.zeros(2, 4),)
 
+class Fixed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(4, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.fc2(self.fc1(x.reshape(3, 4)).relu())
+
+def make_fixed_batch():
+    return Fixed(), (torch.zeros(3, 4),)
+
 def make_damage():
     raise RuntimeError("no such luck")
 
@@ -98,6 +109,12 @@ def test_a_network_without_groups_exits_1(invoke: Invoke, module: str) -> None:
     result = invoke("groups", f"{module}:make_without_groups")
     assert result.exit_code == 1
     assert error_line(result)
+
+
+def test_a_batch_axis_that_cannot_be_told_exits_1(invoke: Invoke, module: str) -> None:
+    result = invoke("groups", f"{module}:make_fixed_batch")
+    assert result.exit_code == 1
+    assert "batch" in error_line(result)
 
 
 def test_an_error_of_the_users_own_code_is_one_line_with_the_way_to_its_trace(invoke: Invoke, module: str) -> None:

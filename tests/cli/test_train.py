@@ -61,7 +61,7 @@ def test_overwrite_trains_anew(invoke: Invoke, recipe_file: Path, run_copy: Path
     assert Run.open(run_copy).state.epochs == 1
 
 
-def test_an_interrupt_exits_130_and_the_same_command_continues(
+def test_an_interrupt_exits_130_and_the_same_command_continues_unless_the_checkpoint_is_damaged(
     invoke: Invoke, recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = Session.step
@@ -76,6 +76,16 @@ def test_an_interrupt_exits_130_and_the_same_command_continues(
     assert result.exit_code == 130
     assert error_line(result) == "interrupted after epoch 2 of 4; the same command continues"
     monkeypatch.setattr(Session, "step", original)
+    weights = tmp_path / "run" / "checkpoint" / "epoch-00002" / "weights.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1])
+    result = invoke("train", recipe_file, "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
+        f"widthwise: checkpoint: expected {weights} as it was written, got a missing or damaged file; "
+        "restore the file, or train again with --overwrite"
+    )
+    weights.write_bytes(content)
     result = invoke("train", recipe_file, "--out", tmp_path / "run")
     assert result.exit_code == 0
     assert result.stderr == f"widthwise: note: continuing {tmp_path / 'run'} after epoch 2 of 4\n"

@@ -128,7 +128,9 @@ def test_a_small_batch_without_a_chunk_at_full_width_leaves_the_running_statisti
 
 def test_a_batch_of_one_sample_is_an_error() -> None:
     model = make()
-    with pytest.raises(TraceError, match=r"^batch norm in training needs more than one value per channel, got inputs of "):
+    with pytest.raises(
+        TraceError, match=r"^batch norm in training needs more than one value per channel, got inputs of "
+    ):
         model(sample(1))
     assert model.eval()(sample(1)).shape == (1, 3)
 

@@ -138,7 +138,9 @@ def test_the_state_of_another_setting_is_an_error() -> None:
 
 
 def test_a_network_without_a_head_of_its_own_is_an_error() -> None:
-    with pytest.raises(GroupError, match=r"^expected a network whose single output is made by a linear layer with a bias"):
+    with pytest.raises(
+        GroupError, match=r"^expected a network whose single output is made by a linear layer with a bias"
+    ):
         make_model("pair", law=LAW, output_affine=True)
 
 

@@ -12,7 +12,10 @@ from widthwise.elastic import HasWidths, Law, resolve_widths
 from widthwise.elastic.widths import mean_fraction, warn_of_untrained
 from widthwise.groups import Group, Groups
 
-GROUPS = Groups([Group(name="fc1", size=64, members=(), key=1), Group(name="block.fc2", size=10, members=(), key=2, lower_bound=3)], [])
+GROUPS = Groups(
+    [Group(name="fc1", size=64, members=(), key=1), Group(name="block.fc2", size=10, members=(), key=2, lower_bound=3)],
+    [],
+)
 
 
 @dataclass
@@ -73,8 +76,8 @@ def test_units_out_of_range_are_an_error(kept: Any) -> None:
 @pytest.mark.parametrize("width", [4, 1, True, "0.5", None, [0.5], (1, 2)])
 def test_another_type_is_an_error(width: Any) -> None:
     assert error_of(width) == (
-        f"a width must be a fraction in (0, 1], a dict of group names or a point of a curve, got {width!r}; for units of "
-        "one group write {'fc1': 4} (fc1 has 1 to 64)"
+        f"a width must be a fraction in (0, 1], a dict of group names or a point of a curve, got {width!r}; for units "
+        "of one group write {'fc1': 4} (fc1 has 1 to 64)"
     )
 
 
@@ -97,7 +100,7 @@ def test_the_mean_fraction_is_geometric() -> None:
 
 
 def test_a_width_below_what_the_law_draws_is_warned_of_where_it_was_asked_for() -> None:
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="^the law draws at least") as caught:
         warn_of_untrained({"fc1": 1, "block.fc2": 10}, GROUPS, Law(lowest=1 / 32), stacklevel=1)
     assert str(caught[0].message) == (
         "the law draws at least 2 units of fc1 (lowest=0.03125), got 1; a width that training never saw scores poorly, "

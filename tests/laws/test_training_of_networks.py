@@ -150,7 +150,7 @@ def test_the_global_random_state_is_untouched(name: str, untouched_random_state:
 
 def test_building_a_model_with_dropout_draws_nothing(untouched_random_state: RandomStateCheck) -> None:
     net = CASES["pair"].make().double()
-    args, kwargs = CASES["pair"].sample(8, make_generator(0), torch.float64)
+    args, _ = CASES["pair"].sample(8, make_generator(0), torch.float64)
     with untouched_random_state():
         model = Elastic(net, args, law=FOUR).train()
         runner = model._sliced.current

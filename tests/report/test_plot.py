@@ -10,7 +10,6 @@ from widthwise._shared import CurveError, MissingExtraError
 from widthwise.curves import Curve, Point
 from widthwise.report import draw_curve
 
-
 CURVE = make_curve()
 LOSS = make_curve(1.0, 1.5, 3.0, name="loss", higher_is_better=False)
 

@@ -47,8 +47,8 @@ def test_too_few_entries_are_an_error() -> None:
     with pytest.raises(DataError) as caught:
         batch_inputs((X,), TWO)
     assert str(caught.value) == (
-        "a batch must hold the 2 inputs of the network first, got 1 entries; let the loader yield (inputs..., labels), or "
-        "a dict of keyword inputs"
+        "a batch must hold the 2 inputs of the network first, got 1 entries; let the loader yield (inputs..., labels), "
+        "or a dict of keyword inputs"
     )
 
 
@@ -56,13 +56,13 @@ def test_a_missing_name_is_an_error() -> None:
     with pytest.raises(DataError) as caught:
         batch_inputs({"x": X, "labels": LABELS}, NAMED)
     assert str(caught.value) == (
-        "a batch must hold x, mask, got a dict of x, labels; let the loader yield tuples, or wrap the network with a dict "
-        "of keyword inputs as its example"
+        "a batch must hold x, mask, got a dict of x, labels; let the loader yield tuples, or wrap the network with a "
+        "dict of keyword inputs as its example"
     )
 
 
 def test_a_dict_for_a_network_of_positional_inputs_is_an_error() -> None:
-    with pytest.raises(DataError, match="^a batch must hold 2 positional inputs, got a dict of nothing; "):
+    with pytest.raises(DataError, match=r"^a batch must hold 2 positional inputs, got a dict of nothing; "):
         batch_inputs({}, TWO)
 
 

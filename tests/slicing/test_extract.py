@@ -115,8 +115,8 @@ def test_an_own_class_that_cannot_be_had_is_an_error() -> None:
     with pytest.raises(WidthError) as caught:
         shared_model("literal").extract({"fc": 2}, form="module")
     assert str(caught.value) == (
-        "an instance of LiteralNet at this width does not compute what the traced network does (its code holds sizes that "
-        "cannot be set from outside); use form='graph'"
+        "an instance of LiteralNet at this width does not compute what the traced network does (its code holds sizes "
+        "that cannot be set from outside); use form='graph'"
     )
 
 
@@ -130,7 +130,7 @@ def test_an_unknown_form_is_an_error() -> None:
 
 def test_forward_hooks_of_the_network_come_along_in_its_own_class() -> None:
     model = make_model("mlp")
-    model.net.fc1.register_forward_hook(lambda module, args, output: output)
+    model.net.fc1.register_forward_hook(lambda *_: None)
     small = model.extract(0.5, form="module")
     assert len(small.fc1._forward_hooks) == 1
 

@@ -49,5 +49,5 @@ def test_a_head_that_other_layers_share_is_an_error() -> None:
         "output_affine= and refit=, which change it"
     )
     model = Elastic(Tied(), (tokens,))
-    with pytest.raises(GroupError, match="^expected a head with parameters of its own, got table.weight"):
+    with pytest.raises(GroupError, match=r"^expected a head with parameters of its own, got table\.weight"):
         model.extract(0.5, refit=[(tokens, tokens)])

@@ -74,8 +74,8 @@ def test_another_structure_is_an_error() -> None:
     with pytest.raises(TraceError) as caught:
         leaves_of("dict", x=[torch.zeros(3, 4), torch.zeros(3, 4)], mask=torch.zeros(3, 2))
     assert str(caught.value) == (
-        "inputs must be nested as in example_inputs (2 leaves), got 3 leaves nested in another way; give such inputs, or "
-        "wrap the network with an example of the new kind"
+        "inputs must be nested as in example_inputs (2 leaves), got 3 leaves nested in another way; give such inputs, "
+        "or wrap the network with an example of the new kind"
     )
 
 
@@ -89,8 +89,8 @@ def test_another_value_of_an_input_that_is_no_tensor_is_an_error() -> None:
             with pytest.raises(TraceError) as caught:
                 model(**inputs, scale=other)
     assert str(caught.value) == (
-        "input scale must be 3.0 as in example_inputs, since the network was traced for that value, got (); give that, or "
-        "wrap the network with another example"
+        "input scale must be 3.0 as in example_inputs, since the network was traced for that value, got (); give that, "
+        "or wrap the network with another example"
     )
 
 
@@ -120,8 +120,8 @@ def test_a_length_for_which_the_traced_branch_does_not_hold_is_an_error(branchin
         with pytest.raises(TraceError) as caught:
             branching(torch.zeros(16, 6, 4))
     assert str(caught.value) == (
-        "the network was traced along branches that do not hold for inputs of these sizes (batch 16); give inputs of the "
-        "sizes of example_inputs, or wrap the network with an example of the new ones"
+        "the network was traced along branches that do not hold for inputs of these sizes (batch 16); give inputs of "
+        "the sizes of example_inputs, or wrap the network with an example of the new ones"
     )
 
 

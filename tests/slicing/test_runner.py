@@ -85,8 +85,8 @@ def test_one_sample_cannot_be_normalised_by_its_own_statistics() -> None:
     with model.at(0.5), pytest.raises(TraceError) as caught:
         model(leaves("mlp-norm", 1)[0])
     assert str(caught.value) == (
-        "batch norm in training needs more than one value per channel, got inputs of shape (1, 10); give larger batches "
-        "(drop_last=True of a DataLoader leaves out a last batch of one sample)"
+        "batch norm in training needs more than one value per channel, got inputs of shape (1, 10); give larger "
+        "batches (drop_last=True of a DataLoader leaves out a last batch of one sample)"
     )
     assert not model.net.norm1.running_mean.isnan().any()
 

@@ -3,7 +3,7 @@ import torch
 
 from tests.training.conftest import TINY
 from widthwise._shared import RunError
-from widthwise.training import Recipe, parse_recipe
+from widthwise.training import Recipe, calibration_batches, make_score, parse_recipe
 from widthwise.training.checkpoint import Checkpoint
 from widthwise.training.session import Session
 from widthwise.zoo import DataSplits
@@ -54,10 +54,10 @@ def test_the_narrow_width_of_a_network_with_batch_norm_is_recalibrated(clouds: D
     before = {name: tensor.clone() for name, tensor in session.model.state_dict().items()}
     scores = session.validate()
     assert all(torch.equal(before[name], tensor) for name, tensor in session.model.state_dict().items())
-    small = session.model.extract(0.25)
-    inputs, labels = clouds.validation.tensors
-    uncalibrated = (small(inputs).argmax(1) == labels).float().mean()
-    assert scores["accuracy_lowest"] != pytest.approx(float(uncalibrated), abs=1e-9)
+    score = make_score(clouds.validation)
+    calibrated = session.model.extract(0.25, calibrate=calibration_batches(clouds, 0))
+    assert scores["accuracy_lowest"] == score(calibrated)
+    assert scores["accuracy_lowest"] != score(session.model.extract(0.25))
 
 
 def test_gradients_are_clipped_where_the_recipe_asks_for_it(clouds: DataSplits) -> None:

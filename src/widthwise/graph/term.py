@@ -9,7 +9,8 @@ after another: a concatenation). Terms are immutable values; what has been learn
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,29 +82,21 @@ def size_of(term: Term) -> Size:
 
 
 def multiply_factors(factors: tuple[Term, ...]) -> Term:
-    """Return the product of factors in its simplest form: flat, without factors of size 1, frozen if all of it is."""
-    flat: list[Term] = []
-    for factor in factors:
-        flat.extend(factor.factors if isinstance(factor, Product) else (factor,))
-    kept = [factor for factor in flat if size_of(factor) != 1]
+    """Return the product of factors in its simplest form: flat, without factors of size 1, frozen neighbours as one."""
+    flat = [each for factor in factors for each in (factor.factors if isinstance(factor, Product) else (factor,))]
+    kept = _merge_frozen([factor for factor in flat if size_of(factor) != 1], operator.mul)
     if not kept:
         return Frozen(1, "size 1")
-    if len(kept) == 1:
-        return kept[0]
-    return _frozen_throughout(kept, size_of(Product(tuple(kept)))) or Product(tuple(kept))
+    return kept[0] if len(kept) == 1 else Product(tuple(kept))
 
 
 def join_segments(parts: tuple[Term, ...]) -> Term:
-    """Return the concatenation of segments in its simplest form: flat, without empty ones, frozen if all of it is."""
-    flat: list[Term] = []
-    for part in parts:
-        flat.extend(part.parts if isinstance(part, Sum) else (part,))
-    kept = [part for part in flat if size_of(part) != 0]
+    """Return the concatenation of segments in its simplest form: flat, without empty ones, frozen neighbours as one."""
+    flat = [each for part in parts for each in (part.parts if isinstance(part, Sum) else (part,))]
+    kept = _merge_frozen([part for part in flat if size_of(part) != 0], operator.add)
     if not kept:
         return Frozen(0, "empty")
-    if len(kept) == 1:
-        return kept[0]
-    return _frozen_throughout(kept, size_of(Sum(tuple(kept)))) or Sum(tuple(kept))
+    return kept[0] if len(kept) == 1 else Sum(tuple(kept))
 
 
 def quotient(whole: Size, part: Size) -> Size | None:
@@ -193,6 +186,13 @@ def is_prefix(term: Term, kept: Mapping[int, KeptSet]) -> bool:
     return not any(counts[first_cut + 1 :])
 
 
-def _frozen_throughout(terms: list[Term], size: Size) -> Frozen | None:
-    reasons = [term.reason for term in terms if isinstance(term, Frozen)]
-    return Frozen(size, reasons[0]) if len(reasons) == len(terms) else None
+def _merge_frozen(terms: list[Term], join: Callable[[Any, Any], Size]) -> list[Term]:
+    """Let frozen axes that stand side by side be one, with the first one's reason."""
+    merged: list[Term] = []
+    for term in terms:
+        last = merged[-1] if merged else None
+        if isinstance(last, Frozen) and isinstance(term, Frozen):
+            merged[-1] = Frozen(join(last.size, term.size), last.reason)
+        else:
+            merged.append(term)
+    return merged

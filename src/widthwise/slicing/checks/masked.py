@@ -2,6 +2,8 @@
 
 It runs the traced graph at full size and knows nothing of slicing. After most operators dropped units are set to zero,
 which is neutral for everything that carries or sums them. The operators of `counted.py` are told which units are there.
+Where an operator draws random numbers, both networks are given the same: what goes in is compared, what the full run
+drew goes on.
 """
 
 from typing import Any
@@ -11,24 +13,44 @@ from torch import fx
 
 from widthwise.graph import arguments_by_name
 from widthwise.slicing.checks.counted import Handler, find_counted
-from widthwise.slicing.checks.values import FullRun, Kept, NodeFailure, agree, keep_mask
+from widthwise.slicing.checks.values import FullRun, Kept, NodeFailure, agree, cut_value, is_random, keep_mask
 
 __all__ = ["check_masked"]
 
 
 def check_masked(full: FullRun, kept: Kept) -> list[NodeFailure]:
-    """Compare the sliced network's outputs at kept sets with those of the masked full network."""
+    """Compare the sliced network at kept sets with the masked full one: its outputs, and what random operators read."""
     program = full.program
-    oracle = _Masked(full, kept)
+    oracle, sliced = _Masked(full, kept), _Sliced(full, kept)
     with torch.no_grad():
-        _, sliced = program.run(program.sizes(kept), full.cut_state(kept), full.leaves)
+        sliced.run(program.sizes(kept), *full.cut_state(kept), *full.leaves)
         oracle.run(*full.state, *full.leaves)
+    drawn = [source for node in full.operators() if is_random(node) for source in node.all_input_nodes]
+    compared = dict.fromkeys(leaf for leaf in (*drawn, *program.trace.outputs) if isinstance(leaf, fx.Node))
     reason = "differs between the sliced and the masked full network"
     return [
-        NodeFailure(check="masked", node=leaf.name, reason=reason)
-        for leaf, value in zip(program.trace.outputs, sliced, strict=True)
-        if isinstance(leaf, fx.Node) and isinstance(value, torch.Tensor) and not agree(oracle.values[leaf.name], value)
+        NodeFailure(check="masked", node=node.name, reason=reason)
+        for node in compared
+        if isinstance(value := sliced.values.get(node), torch.Tensor)
+        and not agree(cut_value(oracle.values[node.name], full.axes(node), kept), value)
     ]
+
+
+class _Sliced(fx.Interpreter):
+    """Runs the rewritten graph; `values` holds what it yields in place of each traced node."""
+
+    def __init__(self, full: FullRun, kept: Kept) -> None:
+        super().__init__(full.program.module)
+        self.values: dict[fx.Node, Any] = {}
+        self._full, self._kept = full, kept
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Run one node, or give out what the full run drew."""
+        old = self._full.rewritten.get(n.name)
+        if old is None:
+            return super().run_node(n)
+        self.values[old] = _cut_all(self._full, old, self._kept) if is_random(old) else super().run_node(n)
+        return self.values[old]
 
 
 class _Masked(fx.Interpreter):
@@ -44,11 +66,14 @@ class _Masked(fx.Interpreter):
         """Run one node with its dropped units neutral."""
         old = self._originals[n.name]
         handler = find_counted(n.target)
-        value = super().run_node(n) if handler is None else self._run_counted(n, handler)
+        if is_random(old):
+            value = self._full.values[old]
+        else:
+            value = super().run_node(n) if handler is None else self._run_counted(n, handler)
         axes = self._full.tensor_axes(old)
         if axes is not None:
             value = torch.where(keep_mask(value, axes, self._kept), value, torch.zeros_like(value))
-        self.values[n.name] = value
+        self.values[old.name] = value
         return value
 
     def _run_counted(self, n: fx.Node, handler: Handler) -> Any:
@@ -58,3 +83,10 @@ class _Masked(fx.Interpreter):
         x = self.env[source]
         mask = keep_mask(x, self._full.axes(self._originals[source.name]), self._kept)
         return handler(arguments, x, mask)
+
+
+def _cut_all(full: FullRun, node: fx.Node, kept: Kept) -> Any:
+    """Return what a node yielded in the full run cut to the kept sets, each tensor of a tuple too."""
+    value = full.values[node]
+    cut = [cut_value(tensor, axes, kept) for tensor, axes in full.outputs(node, value)]
+    return tuple(cut) if isinstance(value, list | tuple) else cut[0]
