@@ -52,8 +52,8 @@ TABLES = (
             "MNIST, MLP 784-w-w-10, batch 128, Adam with one cycle. Each network of `alone` was trained at that"
             " one width, for E = 8 epochs or for as many as ours; ours, and the publication's setting, were "
             "trained once and cut at every width. Mean and standard deviation over the seeds; training MACs in "
-            "units of E plain epochs at full width. Learning rates were chosen on the validation split, with "
-            "another seed."
+            "units of E plain epochs at full width, those of the refit not counted. Learning rates were chosen on the "
+            "validation split, with another seed."
         ),
         results="benchmarks/elastic/results/mnist_mlp.json",
         command="python -m benchmarks.elastic.mnist_mlp --data DIR",

@@ -59,7 +59,8 @@ def test_a_point_of_a_curve_knows_its_widths() -> None:
 @pytest.mark.parametrize("fraction", [0.0, -0.5, 1.5, float("nan"), float("inf")])
 def test_a_fraction_out_of_range_is_an_error(fraction: float) -> None:
     assert error_of(fraction) == (
-        f"a fraction of every group (fc1: 1 to 64 units) must lie in (0, 1], got {fraction!r}; use 1.0 for the full model"
+        f"a fraction of every group (fc1: 1 to 64 units) must lie in (0, 1], got {fraction!r}; use 1.0 for the full "
+        "model"
     )
     assert error_of({"fc1": fraction}) == (
         f"a fraction of fc1 (64 units) must lie in (0, 1], got {fraction!r}; use 1.0 for the full model"

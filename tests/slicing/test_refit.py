@@ -131,5 +131,6 @@ def test_features_per_position_are_an_error() -> None:
     with pytest.raises(GroupError) as caught:
         model.extract(0.5, refit=[(torch.randn(6, 5, 4), torch.zeros(6, dtype=torch.int64))])
     assert str(caught.value) == (
-        "refit needs one vector of features per sample, got features of shape (6, 5, 4); leave out refit= for this network"
+        "refit needs one vector of features per sample, got features of shape (6, 5, 4); leave out refit= for this "
+        "network"
     )

@@ -140,7 +140,8 @@ def test_a_weight_that_is_used_in_two_ways_is_an_error() -> None:
     with pytest.raises(WidthError) as caught:
         make_model("tokens", law=Law(lowest=1e-6, rescale="sqrt"))
     assert str(caught.value) == (
-        "a rescaled law needs head.weight to be used in one way only, but embedding uses it in another; use rescale='none'"
+        "a rescaled law needs head.weight to be used in one way only, but embedding uses it in another; use "
+        "rescale='none'"
     )
 
 

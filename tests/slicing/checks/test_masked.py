@@ -6,7 +6,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.slicing.checks.samples import GROUP_NORM, ROLL, SOFTMAX, UNITS, Between, Planted, keep, plant, run_full, trace
+from tests.slicing.checks.samples import (
+    GROUP_NORM,
+    ROLL,
+    SOFTMAX,
+    UNITS,
+    Between,
+    Planted,
+    keep,
+    plant,
+    run_full,
+    trace,
+)
 from widthwise.graph import Call, Outcome
 from widthwise.slicing.checks import check_masked
 from widthwise.zoo.models import ResidualConvNet
