@@ -6,7 +6,7 @@ import pytest
 from tests.cli.conftest import Invoke, error_line
 from widthwise._shared import MissingExtraError
 from widthwise.cli import curve as curve_verb
-from widthwise.curves import Curve
+from widthwise.curves import Curve, Score
 
 
 def test_the_curve_is_a_table_and_three_files(invoke: Invoke, run_copy: Path) -> None:
@@ -59,8 +59,6 @@ def test_points_that_are_measured_are_not_measured_again(
 
 
 def _refuse_to_score(*args: object) -> object:
-    from widthwise.curves import Score
-
     def fail(net: object, batch: object) -> object:
         raise AssertionError
 

@@ -94,7 +94,8 @@ def test_factors_of_size_one_and_empty_segments_vanish() -> None:
     assert join_segments(()) == Frozen(0, "empty")
 
 
-def test_what_is_frozen_throughout_is_one_frozen_axis_with_the_first_reason() -> None:
+def test_frozen_neighbours_are_one_frozen_axis_with_the_first_reason() -> None:
+    assert multiply_factors((A, Frozen(2, "first"), Frozen(3, "second"))) == Product((A, Frozen(6, "first")))
     assert multiply_factors((Frozen(2, "first"), Frozen(3, "second"))) == Frozen(6, "first")
     assert join_segments((Frozen(2, "first"), Frozen(3, "second"))) == Frozen(5, "first")
 

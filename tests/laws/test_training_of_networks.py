@@ -185,3 +185,17 @@ def test_units_that_the_narrow_chunk_drops_learn_from_the_full_one_alone(rescale
     assert kept < model.groups["fc1"].size
     assert_same(got["fc1.weight"][kept:], alone["fc1.weight"][kept:])
     assert not torch.allclose(got["fc1.weight"][:kept], alone["fc1.weight"][:kept])
+
+
+def test_gradients_of_gradients_are_those_of_the_chunks_run_one_by_one() -> None:
+    model, args, kwargs = prepare("mlp", 3, 8)
+    draws = draw_as_the_model_will(model)
+
+    def penalty(outputs: Any) -> Tensor:
+        gradients = torch.autograd.grad(loss_of(outputs, 8), list(model.net.parameters()), create_graph=True)
+        return torch.stack([gradient.square().sum() for gradient in gradients]).sum()
+
+    penalty(model(*args, **kwargs)).backward()
+    got = take_gradients(model.net)
+    penalty(join_by_hand(run_by_hand(model, args, kwargs, draws, 8), 8)).backward()
+    assert_same(got, take_gradients(model.net))

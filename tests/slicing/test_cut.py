@@ -141,12 +141,13 @@ def test_the_common_backward_is_that_of_plain_slices(
     torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("owned", [False, True])
 @pytest.mark.parametrize("shapes", [[(4, 3), (2, 3)], [(4, 3), (4, 3), (1, 1)], [(2, 2), (3, 1)]])
-def test_the_common_backward_passes_gradcheck_twice(shapes: list[tuple[int, int]]) -> None:
+def test_the_common_backward_passes_gradcheck_twice(shapes: list[tuple[int, int]], owned: bool) -> None:
     tensor = make_tensor("both axes").requires_grad_()
 
     def run(tensor: Tensor) -> tuple[Tensor, ...]:
-        return tuple(part**2 for part in _Prefixes.apply(tensor, shapes, False))
+        return tuple(part**2 for part in _Prefixes.apply(tensor, shapes, owned))
 
     assert torch.autograd.gradcheck(run, (tensor,))
     assert torch.autograd.gradgradcheck(run, (tensor,))
@@ -154,9 +155,11 @@ def test_the_common_backward_passes_gradcheck_twice(shapes: list[tuple[int, int]
 
 def test_a_gradient_that_others_hold_is_not_written_to() -> None:
     tensor, other = make_tensor("both axes").requires_grad_(), make_tensor("both axes").requires_grad_()
+    # Made first, so that its backward runs last.
+    scaled = 1.0 * other
     full, part = _Prefixes.apply(tensor, [(4, 3), (2, 2)], False)
     # Both addends get the same gradient tensor.
-    ((full + other).square().sum() + part.sum()).backward()
+    ((full + scaled).square().sum() + part.sum()).backward()
     expected = 2 * (tensor + other).detach()
     torch.testing.assert_close(other.grad, expected, rtol=1e-12, atol=1e-12)
     expected[:2, :2] += 1

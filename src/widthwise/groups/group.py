@@ -98,7 +98,7 @@ class Groups(Sequence[Group]):
             for group in self._groups:
                 if group.name == index:
                     return group
-            raise KeyError(index)
+            raise KeyError(f"expected the name of a width group, got {index!r}; the groups are {', '.join(self.sizes)}")
         return self._groups[index]
 
     def __iter__(self) -> Iterator[Group]:

@@ -100,23 +100,19 @@ class _Prefixes(torch.autograd.Function):
     def forward(ctx: Any, tensor: Tensor, shapes: Sequence[Shape], owned: bool) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
         ctx.full_shape, ctx.shapes, ctx.owned = tuple(tensor.shape), shapes, owned
-        # An input that is handed out as it came would be counted as one output for all.
-        return tuple(tensor.view_as(tensor) if shape == tensor.shape else _narrow(tensor, shape) for shape in shapes)
+        return tuple(_narrow(tensor, shape) for shape in shapes)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, None, None]:
         parts = [(shape, grad) for shape, grad in zip(ctx.shapes, grads, strict=True) if grad is not None]
         if not parts:
             return None, None, None
-        if torch.is_grad_enabled():
-            padded = [_pad(grad, ctx.full_shape) for _, grad in parts]
-            return sum(padded[1:], padded[0]), None, None
         # A gradient of full size is the start of the sum: there is then nothing to fill with zeros.
         parts.sort(key=lambda part: part[0] != ctx.full_shape)
         first_shape, total = parts[0]
         if first_shape != ctx.full_shape:
             total = _pad(total, ctx.full_shape)
-        elif len(parts) > 1 and not ctx.owned:
+        elif len(parts) > 1 and (torch.is_grad_enabled() or not ctx.owned):
             total = total.clone()
         for shape, grad in parts[1:]:
             _narrow(total, shape).add_(grad)

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.graph.rules.node import Node, randn
@@ -36,6 +36,7 @@ def test_linear_takes_any_number_of_leading_axes() -> None:
     assert Node(aten.linear.default, randn(4), randn(5, 4)).check() == "Z"
 
 
+@settings(max_examples=15)
 @given(SIZES, SIZES, SIZES, st.integers(2, 3))
 def test_matrix_products_sum_over_the_inner_axis(rows: int, inner: int, columns: int, batch: int) -> None:
     for target, left, right in (
@@ -72,6 +73,7 @@ def test_a_vector_loses_the_axis_it_is_summed_over(
     assert node.check() == "Z"
 
 
+@settings(max_examples=10)
 @given(SIZES, SIZES, SIZES)
 def test_the_added_matrix_broadcasts(rows: int, inner: int, columns: int) -> None:
     for added in ((columns,), (rows, columns), (1, columns), (rows, 1), (1,)):

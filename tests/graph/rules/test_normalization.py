@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.graph.rules.node import Node, randn
@@ -58,6 +58,7 @@ def test_instance_norm_ties_its_channels_and_keeps_positions(rows: int, channels
 
 
 @pytest.mark.parametrize("target", [aten.layer_norm.default, aten.rms_norm.default])
+@settings(max_examples=20)
 @given(SIZES, SIZES, SIZES)
 def test_the_last_axes_are_normalised_over_what_is_kept(target: Any, rows: int, units: int, more: int) -> None:
     gains = [randn(units, more), randn(units, more)][: 1 if target is aten.rms_norm.default else 2]
@@ -76,6 +77,7 @@ def test_rows_are_carried_through_a_norm_of_units() -> None:
     assert node.check() == "L"
 
 
+@settings(max_examples=15)
 @given(SIZES, st.integers(2, 3), st.integers(2, 3))
 def test_group_norm_keeps_its_groups_and_counts_the_channels_in_them(rows: int, groups: int, channels: int) -> None:
     total = groups * channels

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.graph.rules.node import Node, randn
@@ -25,6 +25,7 @@ BY_DIM = [
 
 
 @pytest.mark.parametrize(("target", "extra", "classes"), BY_DIM)
+@settings(max_examples=25)
 @given(SIZES, SIZES, SIZES, DIMS, st.booleans())
 def test_the_given_axes_are_read_and_go(
     target: Any, extra: dict[str, Any], classes: str, one: int, two: int, three: int, dims: list[int], keep: bool

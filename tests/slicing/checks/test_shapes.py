@@ -1,52 +1,46 @@
 import pytest
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from tests.slicing.checks.samples import GROUP_NORM, ROLL, UNTIED_ADD, keep, nodes_of, plant, run_full, trace
+from tests.slicing.checks.planted import make_network, pass_on, plant, run_fully
+from widthwise.graph import Call, Outcome
 from widthwise.slicing.checks import check_shapes
-from widthwise.zoo.models import MLP, ResidualConvNet
 
 
-@pytest.mark.parametrize(
-    ("net", "inputs"),
-    [(MLP([5, 7, 6, 3]), torch.randn(4, 5)), (ResidualConvNet(2, 3, widths=(4, 6)), torch.randn(3, 2, 6, 6))],
-    ids=["mlp", "resnet"],
-)
-def test_a_sound_network_has_the_shapes_of_its_terms_at_any_counts(net: nn.Module, inputs: Tensor) -> None:
-    network = trace(net, inputs)
-    full = run_full(network)
-    for seed in range(3):
-        generator = torch.Generator().manual_seed(seed)
-        widths = {g.name: int(torch.randint(1, g.size + 1, (), generator=generator)) for g in network.groups}
-        assert check_shapes(full, network.kept(widths)) == []
+def test_a_sound_network_passes_at_any_width() -> None:
+    network = make_network(lambda s, x: s.o(s.a(x).relu()))
+    full = run_fully(network)
+    assert all(check_shapes(full, network.kept({"a": width})) == [] for width in (1, 3, 8))
 
 
-def test_a_missing_tie_fails_at_unequal_counts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = plant(monkeypatch, UNTIED_ADD)
-    full = run_full(network)
-    assert check_shapes(full, keep(network, inner=4, parts__0=4)) == []
-    failures = check_shapes(full, keep(network, inner=4, parts__0=3))
-    assert nodes_of(failures)[0].startswith("add")
-    assert failures[0].reason.startswith("cannot run: The size of tensor a (4) must match the size of tensor b (3)")
+def test_a_missing_tie_is_found_at_unequal_counts_and_at_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, "add", pass_on)
+    network = make_network(lambda s, x: s.o(s.a(x) + s.b(x)) + s.p(s.b(x)), b=nn.Linear(5, 8), p=nn.Linear(8, 3))
+    full = run_fully(network)
+    assert set(network.groups.sizes) == {"a", "b"}
+    (failure,) = check_shapes(full, network.kept({"a": 3, "b": 5}))
+    assert failure.node.startswith("add")
+    assert failure.reason.startswith("cannot run: The size of tensor a (3) must match the size of tensor b (5)")
+    found = check_shapes(full, network.kept({"a": 1, "b": 5}))
+    assert found[0].reason == "has shape (3, 5) where its axes say (3, 1)"
+    assert check_shapes(full, network.kept({"a": 3, "b": 3})) == []
 
 
-def test_a_missing_tie_cannot_hide_behind_broadcasting(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = plant(monkeypatch, UNTIED_ADD)
-    failures = check_shapes(run_full(network), keep(network, inner=1))
-    assert nodes_of(failures)[0].startswith("add")
-    assert failures[0].reason == "has shape (4, 8) where its axes say (4, 1)"
-    assert failures[0].check == "shapes"
+def test_an_image_that_shrinks_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Item 2: the global mean would hide it."""
 
+    def careless(call: Call) -> Outcome:
+        x, weight = call.axes("input"), call.axes("weight")
+        call.contract(x[1], weight[1])
+        call.solver.read(x[2])
+        call.solver.read(x[3])
+        call.unify(weight[0], call.axes("bias")[0])
+        return Outcome(outputs=((x[0], weight[0], *call.frozen_output().outputs[0][2:]),))
 
-def test_an_operator_that_cannot_run_at_a_count_is_named_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = plant(monkeypatch, GROUP_NORM)
-    (failure,) = check_shapes(run_full(network), keep(network, inner=5))
-    assert str(failure).startswith(
-        "shapes: group_norm cannot run: Expected number of channels in input to be divisible by num_groups"
+    plant(monkeypatch, "conv2d", careless)
+    network = make_network(
+        lambda s, x: s.c(s.a(x).view(-1, 6, 4, 4)).mean((2, 3)), a=nn.Linear(5, 96), c=nn.Conv2d(6, 3, 3, padding=1)
     )
-    assert "\n" not in str(failure)
-
-
-def test_a_fault_that_keeps_all_shapes_is_not_for_this_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = plant(monkeypatch, ROLL)
-    assert check_shapes(run_full(network), keep(network, inner=3)) == []
+    assert network.groups.sizes == {"a.0": 6, "a.1": 4, "a.2": 4}
+    full = run_fully(network)
+    found = check_shapes(full, network.kept({"a.1": 2}))
+    assert str(found[0]) == "shapes: conv2d has shape (3, 3, 2, 4) where its axes say (3, 3, 4, 4)"

@@ -1,164 +1,119 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from tests.slicing.checks.samples import Between, keep, run_full, trace
+from tests.slicing.checks.planted import make_network, run_fully
 from widthwise.graph import Atom, Frozen, Product, Sum
 from widthwise.slicing.checks import NodeFailure
 from widthwise.slicing.checks.values import agree, cut_value, is_random, keep_mask
 
-INF, NAN = float("inf"), float("nan")
+
+def test_a_full_run_gives_what_the_network_gives() -> None:
+    network = make_network(lambda s, x: s.o(s.a(x).relu()))
+    full = run_fully(network)
+    net = network.net.double()
+    node = full.program.trace.outputs[0]
+    torch.testing.assert_close(full.values[node], net(*full.leaves), rtol=1e-12, atol=1e-12)
 
 
-class Gathering(nn.Module):
-    """Reads whole numbers, a constant buffer and a table; makes a tensor in single precision where it is told to."""
-
-    def __init__(self, dtype: torch.dtype | None = None) -> None:
-        super().__init__()
-        self.table, self.head = nn.Embedding(9, 6), nn.Linear(6, 2)
-        self.register_buffer("ones", torch.ones(6))
-        self._dtype = dtype
-
-    def forward(self, tokens: Tensor, x: Tensor) -> Tensor:
-        hidden = self.table(tokens).sum(1) * self.ones * x
-        if self._dtype is not None:
-            hidden = hidden.to(self._dtype)
-        return self.head(hidden)
-
-
-class Singles(nn.Module):
-    """Multiplies by a matrix that is in single precision whatever the network is in."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc, self.head = nn.Linear(4, 6), nn.Linear(2, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(torch.relu(self.fc(x)) @ torch.ones(6, 2))
-
-
-def gather(dtype: torch.dtype | None = None) -> tuple[nn.Module, Tensor, Tensor]:
-    return Gathering(dtype), torch.randint(0, 9, (4, 3)), torch.zeros(4, 1)
-
-
-def test_every_node_has_its_value_at_full_width_in_double_precision() -> None:
-    net = Between(lambda _, y: y)
-    full = run_full(trace(net, torch.zeros(4, 5)))
-    assert {value.dtype for value in full.values.values() if isinstance(value, Tensor)} == {torch.float64}
-    (x,) = full.leaves
-    (output,) = full.program.trace.outputs
-    # The net has a bias of random numbers, so nothing was disturbed.
-    torch.testing.assert_close(full.values[output], net.double()(x), rtol=0, atol=1e-12)
-
-
-def test_inputs_are_drawn_anew_and_constants_disturbed_but_whole_numbers_stay() -> None:
-    net, tokens, x = gather()
-    network = trace(net, tokens, x)
-    full = run_full(network)
-    assert full.leaves[0] is tokens
-    assert len(full.leaves[1].unique()) == 4
-    state = dict(zip((entry.target for entry in full.program.state), full.state, strict=True))
-    assert len(state["ones"].unique()) == 6
-    assert float((state["ones"] - 1).min()) >= 0.0
-    torch.testing.assert_close(state["head.weight"].float(), net.get_parameter("head.weight"))
-    assert torch.equal(net.get_buffer("ones"), torch.ones(6))
-
-
-def test_the_same_seed_gives_the_same_run() -> None:
-    network = trace(Between(lambda _, y: y), torch.zeros(4, 5))
-    one, other, another = (run_full(network, seed) for seed in (3, 3, 4))
-    assert torch.equal(one.leaves[0], other.leaves[0])
-    assert not torch.equal(one.leaves[0], another.leaves[0])
-
-
-@pytest.mark.parametrize("make", [lambda: gather(torch.float32), lambda: (Singles(), torch.zeros(4, 4))])
-def test_a_network_that_names_a_precision_is_run_in_its_own(make: object) -> None:
-    assert callable(make)
-    full = run_full(trace(*make()))
-    assert {tensor.dtype for tensor in full.state} == {torch.float32}
-
-
-def test_another_failure_of_the_network_is_not_hidden() -> None:
-    network = trace(Between(lambda _, y: y), torch.zeros(4, 5))
-    runner = network.evaluation
-    with pytest.raises(RuntimeError):
-        type(run_full(network))(runner, [torch.zeros(4, 6)], torch.Generator().manual_seed(0))
-
-
-def test_dynamic_sizes_are_filled_in() -> None:
-    network = trace(Between(lambda _, y: (y[:, None] * y[:, :, None]).flatten(0, 1)), torch.zeros(4, 5))
-    full = run_full(network)
-    for node in full.operators():
-        for value, axes in full.outputs(node, full.values[node]):
-            cut = cut_value(value, axes, {})
-            assert cut.shape == value.shape
-            assert "Symbol" not in repr(axes)
-
-
-def test_a_cut_gathers_along_every_axis_of_units() -> None:
-    a, b = Atom(1, 4), Atom(2, 3)
-    value = torch.randn(2, 12, 7)
-    axes = (Frozen(2, "batch"), Product((a, b)), Sum((a, b)))
-    kept = {1: 2, 2: torch.tensor([0, 2])}
-    rows, columns = [0, 2, 3, 5], [0, 1, 4, 6]
-    assert torch.equal(cut_value(value, axes, kept), value[:, rows][:, :, columns])
-    mask = torch.zeros(2, 12, 7, dtype=torch.bool)
-    for row in rows:
-        mask[:, row, columns] = True
-    assert torch.equal(keep_mask(value, axes, kept), mask)
-
-
-def test_a_cut_of_nothing_is_the_tensor_itself() -> None:
-    value = torch.randn(2, 4)
-    assert cut_value(value, (Frozen(2, ""), Atom(1, 4)), {2: 1}) is value
-    assert bool(keep_mask(value, (Frozen(2, ""), Atom(1, 4)), {2: 1}).all())
+def test_values_are_in_double_precision_and_inputs_drawn_by_the_generator() -> None:
+    network = make_network(lambda s, x: s.o(s.a(x).relu()))
+    full = run_fully(network)
+    assert {tensor.dtype for tensor in (*full.state, *full.leaves)} == {torch.float64}
+    assert torch.equal(full.leaves[0], run_fully(network).leaves[0])
+    assert not torch.equal(full.leaves[0], run_fully(network, seed=1).leaves[0])
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "expected"),
-    [
-        (torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.00001]), True),
-        (torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.01]), False),
-        (torch.tensor([1e6, 1.0]), torch.tensor([1e6, 2.0]), True),
-        (torch.tensor([1.0], dtype=torch.float64), torch.tensor([1.00001], dtype=torch.float64), False),
-        (torch.tensor([1.0, INF]), torch.tensor([1.0, INF]), True),
-        (torch.tensor([1.0, INF]), torch.tensor([1.0, NAN]), False),
-        (torch.tensor([1.0, INF]), torch.tensor([1.0, -INF]), False),
-        (torch.tensor([1.0, INF]), torch.tensor([1.0, 2.0]), False),
-        (torch.tensor([1.0]), torch.tensor([[1.0]]), False),
-        (torch.tensor([1, 2]), torch.tensor([1, 3]), False),
-        (torch.tensor([True]), torch.tensor([True]), True),
-        (torch.zeros(0, 2), torch.zeros(0, 2), True),
-    ],
+    "function",
+    [lambda s, x: s.o(s.a(x.float()).relu()), lambda s, x: s.o(s.a(x).relu() @ torch.ones(8, 8))],
+    ids=["names a dtype", "makes a tensor of another"],
 )
-def test_tensors_agree_within_rounding_of_the_largest_entry(one: Tensor, other: Tensor, expected: bool) -> None:
-    assert agree(one, other) is expected
+def test_a_network_that_insists_on_its_dtype_keeps_it(function) -> None:  # noqa: ANN001
+    full = run_fully(make_network(function))
+    assert {tensor.dtype for tensor in full.state} == {torch.float32}
 
 
-def test_random_operators_are_told_from_others() -> None:
-    def work(_: object, y: Tensor) -> Tensor:
-        drawn = torch.rand_like(y) + torch.randn(y.shape) + torch.bernoulli(y.sigmoid())
-        return torch.nn.functional.dropout(drawn + 0 * torch.empty_like(y), 0.3, training=True).relu()
+def test_an_error_of_the_network_itself_is_not_hidden() -> None:
+    network = make_network(lambda s, x: s.o(s.a(x).relu()))
+    network.net.o.weight = nn.Parameter(torch.zeros(3, 7))
+    with pytest.raises(RuntimeError):
+        run_fully(network)
 
-    full = run_full(trace(Between(work), torch.zeros(4, 5)))
-    drawn = {node.name.rpartition("_")[0] or node.name for node in full.operators() if is_random(node)}
-    names = {node.name for node in full.operators() if is_random(node)}
-    assert {"rand_like", "randn", "bernoulli", "dropout", "empty_like"} <= names | drawn
-    assert not any(name.startswith(("linear", "relu", "add", "mul", "sigmoid")) for name in names)
+
+def test_tensors_of_one_value_are_disturbed_and_the_network_is_not() -> None:
+    network = make_network(lambda s, x: s.o(s.n(s.a(x))), n=nn.LayerNorm(8))
+    full = run_fully(network)
+    assert all(tensor.unique().numel() > 1 for tensor in full.state)
+    assert torch.equal(network.net.n.weight, torch.ones(8))
+
+
+def test_whole_numbers_are_left_alone() -> None:
+    x = torch.randint(0, 7, (3, 4))
+    full = run_fully(make_network(lambda s, x: s.o(s.e(x)), x, e=nn.Embedding(7, 8)))
+    assert torch.equal(full.leaves[0], x)
+
+
+def test_axes_have_the_sizes_of_this_run() -> None:
+    full = run_fully(make_network(lambda s, x: s.o(s.a(x).relu())))
+    relu = next(node for node in full.operators() if node.name == "relu")
+    batch, units = full.axes(relu)
+    assert batch == Frozen(3, "input of the model")
+    assert full.atoms(relu) == {units.key: 8}
+    assert full.cut(relu, {units.key: 2}).shape == (3, 2)
+    assert full.tensor_axes(relu) == (batch, units)
+
+
+def test_an_operator_of_several_outputs_has_axes_for_each() -> None:
+    full = run_fully(make_network(lambda s, x: s.o(s.a(x).split(4, -1)[1]), o=nn.Linear(4, 3)))
+    split = next(node for node in full.operators() if node.name.startswith("split"))
+    assert full.tensor_axes(split) is None
+    assert [tuple(tensor.shape) for tensor, _ in full.outputs(split, full.values[split])] == [(3, 4), (3, 4)]
+    assert isinstance(full.cut(split, {}), list | tuple)
+
+
+def test_a_cut_gathers_along_every_axis() -> None:
+    x = torch.arange(24.0).reshape(4, 6)
+    axes = (Atom(1, 4), Product((Atom(2, 2), Frozen(3, "rest"))))
+    assert torch.equal(cut_value(x, axes, {1: 2, 2: torch.tensor([1])}), x[:2, 3:])
+    assert torch.equal(cut_value(x, axes, {}), x)
+
+
+def test_a_mask_is_true_where_every_axis_is_kept() -> None:
+    mask = keep_mask(torch.zeros(3, 4), (Atom(1, 3), Sum((Atom(2, 2), Frozen(2, "rest")))), {1: 2, 2: 1})
+    assert mask.tolist() == [[True, False, True, True], [True, False, True, True], [False] * 4]
+    assert bool(keep_mask(torch.zeros(()), (), {1: 2}))
+
+
+def test_agreement_is_relative_to_the_largest_entry() -> None:
+    one = torch.tensor([1e3, 1.0], dtype=torch.float64)
+    assert agree(one, one + torch.tensor([0.0, 1e-7], dtype=torch.float64))
+    assert not agree(one, one + torch.tensor([0.0, 1e-5], dtype=torch.float64))
+    assert agree(one.float(), one.float() + torch.tensor([0.0, 0.01]))
+    assert not agree(one.float(), one.float() + torch.tensor([0.0, 1.0]))
+
+
+def test_shapes_whole_numbers_and_infinities_must_be_equal() -> None:
+    assert not agree(torch.zeros(2), torch.zeros(2, 1))
+    assert not agree(torch.tensor([1, 2]), torch.tensor([1, 3]))
+    assert agree(torch.zeros(0), torch.zeros(0))
+    endless = torch.tensor([float("inf"), 1.0])
+    assert agree(endless, endless.clone())
+    assert not agree(endless, torch.tensor([1.0, 1.0]))
+    assert not agree(endless, -endless)
+    assert agree(torch.tensor([float("nan")]), torch.tensor([float("nan")]))
+
+
+def test_operators_that_draw_are_known() -> None:
+    network = make_network(lambda s, x: s.o(s.a(x)) + torch.rand_like(x)[:, :3] + torch.empty_like(x)[:, :3])
+    names = {node.name: is_random(node) for node in run_fully(network).operators()}
+    assert names["rand_like"]
+    assert names["empty_like"]
+    assert not names["linear"]
 
 
 def test_a_failure_is_one_line() -> None:
-    failure = NodeFailure(check="order", node="roll", reason="depends on the order of units")
-    assert str(failure) == "order: roll depends on the order of units"
-
-
-def test_a_run_cuts_its_state_and_what_a_node_yielded() -> None:
-    network = trace(Between(lambda _, y: y), torch.zeros(4, 5))
-    full, kept = run_full(network), keep(network, inner=5)
-    state = dict(zip((entry.target for entry in full.program.state), full.cut_state(kept), strict=True))
-    whole = dict(zip((entry.target for entry in full.program.state), full.state, strict=True))
-    assert torch.equal(state["inner.weight"], whole["inner.weight"][:5])
-    assert torch.equal(state["head.weight"], whole["head.weight"][:, :5])
-    inner = next(node for node in full.operators() if node.name == "linear_1")
-    assert torch.equal(full.cut(inner, kept), full.values[inner][:, :5])
-    assert sorted(full.atoms(inner).values()) == [8, 12]
+    assert str(NodeFailure(check="shapes", node="relu", reason="is off")) == "shapes: relu is off"

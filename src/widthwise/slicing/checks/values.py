@@ -140,6 +140,8 @@ def agree(one: torch.Tensor, other: torch.Tensor) -> bool:
     finite = torch.isfinite(one)
     if not torch.equal(finite, torch.isfinite(other)):
         return False
+    if not torch.equal(one[~finite].nan_to_num(), other[~finite].nan_to_num()):
+        return False
     gap = (one - other)[finite].abs()
     tolerance = _TOLERANCES.get(one.dtype, 5e-2)
     return gap.numel() == 0 or bool(gap.max() <= tolerance * max(1.0, float(one[finite].abs().max())))
