@@ -56,6 +56,21 @@ def test_a_curve_prints_as_a_table() -> None:
     )
 
 
+def test_a_curve_picks_from_its_own_points_in_its_own_direction() -> None:
+    falling = Curve(points=CURVE.points, higher_is_better=False)
+
+    assert CURVE.pick(max_params=100) is MIDDLE
+    assert falling.pick(max_params=100) is NARROW
+
+
+def test_every_limit_reaches_the_pick() -> None:
+    limits = {"max_params": 100, "max_macs": 99, "max_bytes": 400, "max_latency_ms": 0.1, "max_drop": 0.25}
+
+    for name, limit in limits.items():
+        assert CURVE.pick(**{name: limit}) is MIDDLE
+    assert CURVE.pick(min_score=0.6) is MIDDLE
+
+
 def test_cells_are_the_table_with_its_header() -> None:
     assert CURVE.cells()[0] == ["width", "accuracy", "parameters", "MACs", "kB", "latency ms"]
     assert len(CURVE.cells()) == 4

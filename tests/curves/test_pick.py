@@ -4,7 +4,7 @@ import pytest
 
 from tests.curves.choices import COSTS, POINTS, choose, make_point, message_of
 from widthwise._shared import CurveError
-from widthwise.curves import Curve, Limits, Point
+from widthwise.curves import Limits, Point
 from widthwise.curves.pick import parse_drop
 
 # The rules, one by one
@@ -233,13 +233,4 @@ def test_a_latency_that_nobody_measured_cannot_be_limited() -> None:
     assert str(caught.value) == (
         "expected a curve with latencies for max_latency_ms, got none at width 0.5; "
         "measure the curve again with latency=True"
-    )
-
-
-def test_a_curve_picks_from_its_own_points_in_its_own_direction() -> None:
-    curve = Curve(points=tuple(POINTS), name="loss", higher_is_better=False)
-
-    assert curve.pick(max_params=60_000).width == 0.03125
-    assert (
-        curve.pick(max_macs=20_000, max_bytes=40_000, max_latency_ms=10, min_score=0.9, max_drop=0.1).width == 0.03125
     )

@@ -93,16 +93,11 @@ def test_atoms_of_groups_are_those_of_the_parameters() -> None:
     assert all(len(indices(term, {key: 1 for key in found})) >= 1 for axes in program.axes for term in axes)
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"), [("mlp", "4 L, 2 Z"), ("resnet", "LZC"), ("join", "LZ"), ("dict", "LZ"), ("pair", "LZ")]
-)
-def test_a_network_of_the_laws_is_sound_and_has_these_classes(name: str, expected: str) -> None:
+@pytest.mark.parametrize("name", ["mlp", "mlp-norm", "resnet", "join", "dict", "pair"])
+def test_networks_without_means_over_units_carry_and_sum_them(name: str) -> None:
     found = shared_model(name).verify(num_widths=1)
     assert found.is_sound
-    if name == "mlp":
-        assert str(found) == f"sound at 3 widths; operators on units: {expected}"
-    else:
-        assert set(found.classes.values()) == set(expected)
+    assert set(found.classes.values()) == {"L", "Z"}
 
 
 @pytest.mark.parametrize(
@@ -133,13 +128,3 @@ def test_a_wrong_rule_is_an_error_that_every_check_agrees_on(monkeypatch: pytest
     ]
     with pytest.raises(GroupError, match=r"^every operator must give at a width .*, but restriction: roll on cut "):
         model.verify()
-
-
-def test_values_are_not_compared_where_shapes_are_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(monkeypatch, "add", pass_on)
-    net = Network(
-        lambda s, x: s.o(s.a(x) + s.b(x)) + s.p(s.b(x)),
-        a=nn.Linear(5, 8), b=nn.Linear(5, 8), o=nn.Linear(8, 3), p=nn.Linear(8, 3),
-    )  # fmt: skip
-    found = verify_network(SlicedNetwork(net.eval(), as_example((torch.randn(3, 5),))))
-    assert {failure.check for failure in found.failures} == {"shapes", "order"}

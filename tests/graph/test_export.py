@@ -1,0 +1,108 @@
+from typing import Any
+
+import pytest
+import sympy
+import torch
+from torch import Tensor, nn
+
+from widthwise._shared import TraceError
+from widthwise.graph import Example, shape_of
+from widthwise.graph.export import enlarge_batch, export_network
+
+X = torch.randn(3, 4, 5)
+
+
+class Sum(nn.Module):
+    def forward(self, x: Tensor, *more: Tensor, scale: Any = None, offset: Any = 0) -> Tensor:
+        return sum(more, x) * (1 if scale is None else scale) + offset
+
+
+class Loose(nn.Module):
+    def forward(self, x: Tensor, **more: Any) -> Tensor:
+        return x + more["y"]
+
+
+def shapes(net: nn.Module, *args: Any, fixed: frozenset[tuple[int, int]] = frozenset(), **kwargs: Any) -> list[Any]:
+    program = export_network(net, Example(args=args, kwargs=kwargs), fixed)
+    user = set(program.graph_signature.user_inputs)
+    return [
+        shape_of(node.meta["val"]) for node in program.graph.nodes if node.op == "placeholder" and node.name in user
+    ]
+
+
+def test_all_axes_are_dynamic_but_single_ones_and_those_to_be_fixed() -> None:
+    (shape,) = shapes(Sum(), X)
+    assert all(isinstance(size, sympy.Symbol) for size in shape)
+    (shape,) = shapes(Sum(), X[:, :1], fixed=frozenset({(0, 2)}))
+    assert isinstance(shape[0], sympy.Symbol)
+    assert shape[1:] == (1, 5)
+
+
+def test_inputs_may_be_any_number_of_positional_and_named_ones_in_any_order() -> None:
+    found = shapes(Sum(), X, X + 1, X + 2, offset=torch.ones(3, 1, 5), scale=torch.ones(5))
+    assert len(found) == 5
+    assert len(found[3]) == 3
+    assert len(found[4]) == 1
+    assert shapes(Sum(), X, offset=2)[0][0] is not None
+
+
+def test_axes_are_fixed_by_leaf_also_where_two_inputs_are_one_tensor() -> None:
+    found = shapes(Sum(), X, X, fixed=frozenset({(0, 1), (1, 1)}))
+    assert [shape[1] for shape in found] == [4, 4]
+
+
+def test_inputs_without_a_name_in_forward_are_an_error() -> None:
+    with pytest.raises(TraceError) as caught:
+        shapes(Loose(), X, y=X)
+    assert str(caught.value).endswith(
+        " of Loose, got ['y'] as **more, which torch.export cannot trace; wrap the network in a module whose forward "
+        "names them"
+    )
+
+
+def test_inputs_that_do_not_fit_are_an_error() -> None:
+    with pytest.raises(
+        TraceError, match=r"of Sum, got 0 positional and keywords \['y'\] \(missing a required argument: 'x'\)"
+    ):
+        shapes(Sum(), y=X)
+
+
+def test_what_cannot_be_traced_is_an_error_of_one_line() -> None:
+    class Branch(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(TraceError) as caught:
+        shapes(Branch(), X)
+    message = str(caught.value)
+    assert message.startswith("torch.export must be able to trace Branch, got: ")
+    assert message.endswith("; rewrite what it names, or place ww.StructuralDropout by hand")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(("batch", "copies", "expected"), [(1, 1, 2), (1, 2, 4), (3, 1, 3), (3, 2, 6)])
+def test_a_batch_is_made_longer_than_one(batch: int, copies: int, expected: int) -> None:
+    example = Example(args=(torch.arange(batch * 2.0).reshape(batch, 2),), kwargs={"n": 3, "y": torch.zeros(7)})
+    found = enlarge_batch(example, 0, copies)
+    assert found.args[0].shape == (expected, 2)
+    assert torch.equal(found.args[0][:batch], example.args[0])
+    assert found.kwargs["n"] == 3
+    assert found.kwargs["y"].shape == (7,)
+
+
+def test_the_batch_may_be_another_axis() -> None:
+    found = enlarge_batch(Example(args=(torch.zeros(5, 1), torch.zeros(3)), kwargs={}), 1, 1)
+    assert found.args[0].shape == (5, 2)
+    assert found.args[1].shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("args", "got"), [((3,), "none"), ((torch.zeros(4),), "none"), ((torch.zeros(4, 0),), "the shape (4, 0)")]
+)
+def test_an_example_without_samples_is_an_error(args: tuple[Any, ...], got: str) -> None:
+    with pytest.raises(TraceError) as caught:
+        enlarge_batch(Example(args=args, kwargs={}), 1, 1)
+    assert str(caught.value) == (
+        f"example_inputs must hold a tensor with at least one sample along axis 1, got {got}; give an example of two "
+        "samples, or say which axis is the batch with batch_dim="
+    )
