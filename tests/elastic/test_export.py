@@ -1,5 +1,6 @@
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,14 @@ def test_a_network_that_only_its_graph_can_express_is_exported_too(suffix: str, 
     x = torch.randn(5, 5)
     with model.at(0.5):
         assert_close(read_outputs(exported.path, small, x)[0], model(x))
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_copying_a_graph_gives_no_warning(suffix: str, tmp_path: Path) -> None:
+    model = make_model("literal", torch.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert ww.export(model, 0.5, tmp_path / f"net{suffix}").max_difference == 0.0
 
 
 def test_whole_numbers_go_in_as_they_are(tmp_path: Path) -> None:

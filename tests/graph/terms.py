@@ -35,7 +35,7 @@ def kept_counts(draw: st.DrawFn, term: Term) -> dict[int, KeptSet]:
 
 def factorings(size: int) -> st.SearchStrategy[tuple[int, ...]]:
     """Ways to write a size as an ordered product of numbers above 1."""
-    return st.sampled_from([factors for factors in _factorings(size)])
+    return st.sampled_from(_factorings(size))
 
 
 def positions_by_hand(term: Term, kept: Mapping[int, KeptSet]) -> list[int]:

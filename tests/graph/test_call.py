@@ -121,7 +121,7 @@ def test_the_operator_is_named_with_the_line_of_the_users_code() -> None:
     trace = trace_network(net, as_example((torch.randn(3, 5),)), training=False)
     relu = next(node for node in trace.graph.nodes if node.name == "relu")
     name = Call(relu, Solver(), {}).name
-    assert name.startswith("aten.relu (traps.py:")
+    assert name.startswith("aten.relu (network.py:")
     assert name[:-1].rpartition(":")[2].isdigit()
 
 

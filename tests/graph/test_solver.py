@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from tests.graph.terms import factorings, kept_counts, shape_of_knowledge
 from widthwise.graph import (
-    Atom,
     Frozen,
     Product,
     Solver,
@@ -246,7 +245,8 @@ def test_a_cut_inside_a_block_freezes_the_axis() -> None:
     solver = Solver()
     axis = Product((solver.fresh(4), solver.fresh(3)))
     solver.cut(axis, (5, 7), "aten.slice cuts across units")
-    assert solver.resolve(axis) == Frozen(12, "an axis of 12 equal blocks is cut between them: aten.slice cuts across units")  # fmt: skip
+    reason = "an axis of 12 equal blocks is cut between them: aten.slice cuts across units"
+    assert solver.resolve(axis) == Frozen(12, reason)
 
 
 def test_single_units_that_are_cut_off_leave_no_choice() -> None:

@@ -165,8 +165,8 @@ def test_an_input_whose_batch_is_ambiguous_is_an_error() -> None:
     with pytest.raises(TraceError) as caught:
         trace(linear(lambda s, x: s.o(s.a(x + x.transpose(0, 1)))), torch.randn(4, 4, 5))
     assert str(caught.value) == (
-        "the batch must be one axis of input x, got the shape (batch, batch, 5); give an example in which no other axis "
-        "is as long as the batch"
+        "the batch must be one axis of input inputs_0, got the shape (batch, batch, 5); give an example in which no "
+        "other axis is as long as the batch"
     )
 
 

@@ -12,7 +12,7 @@ def test_a_number_that_equals_a_size_is_told_with_its_formula_and_place() -> Non
     assert constant.value == pytest.approx(8**-0.5)
     assert constant.formula == "1 / sqrt(8)"
     assert constant.groups == ("a",)
-    assert constant.place.startswith("aten.mul (traps.py:")
+    assert constant.place.startswith("aten.mul (network.py:")
 
 
 def test_a_count_by_hand_is_told() -> None:
@@ -53,7 +53,7 @@ def test_a_number_three_operators_away_is_found_and_four_is_too_far() -> None:
 def test_constants_are_shown() -> None:
     groups = make(SOUND["6 a scale worked out from a size"])
     assert "constant  maybe             kept as it is by" in repr(groups)
-    assert "0.353553  1 / sqrt(8) of a  aten.mul (traps.py:" in repr(groups)
+    assert "0.353553  1 / sqrt(8) of a  aten.mul (network.py:" in repr(groups)
     (shown,) = groups.to_dict()["constants"]
     assert shown == {"place": groups.constants[0].place, "value": 8**-0.5, "formula": "1 / sqrt(8)", "groups": ["a"]}
     assert isinstance(groups.constants[0], SizedConstant)

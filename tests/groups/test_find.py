@@ -90,14 +90,19 @@ def test_unread_units_are_frozen_and_say_so() -> None:
     found = make(SOUND["13 parameters that nobody reads"])
     reasons = {f"{axis.target}[{axis.axis}]": axis.reason for axis in found.frozen}
     assert reasons["dead.weight[0]"] == "never written: no operator passes it on from a parameter"
-    net = Network(lambda s, x: (s.o(s.a(x)), s.b(s.a(x)).relu())[0], a=nn.Linear(5, 8), b=nn.Linear(8, 6), o=nn.Linear(8, 3))  # fmt: skip
+    net = Network(
+        lambda s, x: (s.o(s.a(x)), s.b(s.a(x)).relu())[0], a=nn.Linear(5, 8), b=nn.Linear(8, 6), o=nn.Linear(8, 3)
+    )
     assert {axis.reason for axis in groups_of(net, torch.randn(3, 5)).frozen if axis.target.startswith("b.")} == {
         "never written: no operator passes it on from a parameter"
     }
 
 
 def test_units_that_are_carried_but_never_summed_over_are_frozen_and_say_so() -> None:
-    net = Network(lambda s, x: s.o(s.a(x)) + 0 * s.b(x).detach()[:, :0].sum(), a=nn.Linear(5, 8), b=nn.Linear(5, 6), o=nn.Linear(8, 3))  # fmt: skip
+    net = Network(
+        lambda s, x: s.o(s.a(x)) + 0 * s.b(x).detach()[:, :0].sum(), a=nn.Linear(5, 8), b=nn.Linear(5, 6),
+        o=nn.Linear(8, 3),
+    )  # fmt: skip
     found = groups_of(net, torch.randn(3, 5))
     assert [group.name for group in found] == ["a"]
     reasons = {axis.reason for axis in found.frozen if axis.target == "b.bias"}
@@ -110,7 +115,7 @@ def test_a_network_of_unknown_operators_is_an_error_that_names_them() -> None:
         groups_of(net, torch.randn(3, 5))
     message = str(caught.value)
     assert message.startswith(
-        "Network must have an axis that can shrink, got none (a.weight[0]: unknown operator aten.sort (traps.py:"
+        "Network must have an axis that can shrink, got none (a.weight[0]: unknown operator aten.sort (network.py:"
     )
     assert message.endswith(
         "; a.weight[1]: input of the model; o.weight[0]: output of the model); add a rule for the unknown operator "

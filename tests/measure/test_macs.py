@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.networks import CASES, draw_widths, make_generator, shared_model
@@ -129,8 +129,9 @@ def test_a_matrix_times_a_vector_is_a_matrix_product_too() -> None:
 
 
 def test_attention_counts_both_products() -> None:
+    attend = functional.scaled_dot_product_attention
     net = Network(
-        lambda s, x: s.o(F.scaled_dot_product_attention(s.q(x), s.k(x)[:, :4], s.v(x)[:, :4])).relu() + s.h(s.g(x)),
+        lambda s, x: s.o(attend(s.q(x), s.k(x)[:, :4], s.v(x)[:, :4])).relu() + s.h(s.g(x)),
         **{name: nn.Linear(5, 6) for name in "qk"}, v=nn.Linear(5, 7), o=nn.Linear(7, 3), g=nn.Linear(5, 2),
         h=nn.Linear(2, 3),
     )  # fmt: skip
@@ -152,7 +153,7 @@ def test_recurrent_layers_count_every_gate_and_step(kind: type[nn.RNNBase], gate
 
 def test_bilinear_forms_by_hand() -> None:
     net = Network(
-        lambda s, x: (lambda y: s.b(x, y[:, :4]) + s.o(y))(s.a(x)),
+        lambda s, x: sum([s.b(x, y[:, :4]) + s.o(y) for y in (s.a(x),)]),
         a=nn.Linear(5, 8),
         b=nn.Bilinear(5, 4, 3),
         o=nn.Linear(8, 3),

@@ -119,3 +119,24 @@ def test_outputs_without_a_batch_axis_cannot_be_joined_but_run_at_any_width() ->
         model.train()(x)
     once = Elastic(Folded(), (torch.randn(4, 5, 4),), law=Law(lowest=0.1, chunks=1)).train()
     assert once(x).shape == (40, 3)
+
+
+class Summed(nn.Module):
+    """Adds up two parameters, whose gradients are then one and the same tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.head = nn.Linear(4, 8), nn.Linear(8, 3)
+        self.one, self.other = nn.Parameter(torch.ones(8)), nn.Parameter(torch.ones(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.fc(x) * (self.one + self.other))
+
+
+def test_a_gradient_that_two_parameters_share_is_added_to_once() -> None:
+    net = Summed()
+    model = Elastic(net, (torch.randn(4, 4),), law=Law(lowest=0.1)).train()
+    for _ in range(3):
+        net.zero_grad()
+        model(torch.randn(8, 4)).square().sum().backward()
+        assert_same(net.one.grad, net.other.grad)

@@ -80,8 +80,8 @@ def test_a_failure_is_an_error_that_names_the_operator() -> None:
     with pytest.raises(GroupError) as caught:
         found.raise_on_failure()
     assert str(caught.value) == (
-        "every operator must give at a width what the groups say, but order: roll_0 depends on the order (2 more); please "
-        "report this operator, and place ww.StructuralDropout by hand meanwhile"
+        "every operator must give at a width what the groups say, but order: roll_0 depends on the order (2 more); "
+        "please report this operator, and place ww.StructuralDropout by hand meanwhile"
     )
 
 
@@ -90,7 +90,7 @@ def test_atoms_of_groups_are_those_of_the_parameters() -> None:
     program = network.evaluation.program
     found = {atom.key for axes in program.axes for term in axes for atom in atoms_of(term)}
     assert found == {group.key for group in network.groups}
-    assert all(len(indices(term, {key: 1 for key in found})) >= 1 for axes in program.axes for term in axes)
+    assert all(len(indices(term, dict.fromkeys(found, 1))) >= 1 for axes in program.axes for term in axes)
 
 
 @pytest.mark.parametrize("name", ["mlp", "mlp-norm", "resnet", "join", "dict", "pair"])

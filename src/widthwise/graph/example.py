@@ -56,21 +56,38 @@ def match_call(net: nn.Module, example: Example, args: tuple[Any, ...], kwargs: 
     """
     if len(args) == len(example.args) and list(kwargs) == list(example.kwargs):
         return Example(args=args, kwargs=kwargs)
+    signature = inspect.signature(net.forward)
     try:
-        bound = inspect.signature(net.forward).bind(*args, **kwargs)
+        given = _by_name(signature, args, kwargs)
     except TypeError as error:
         raise TraceError(
-            f"the inputs must fit forward{inspect.signature(net.forward)} of {type(net).__name__}, got "
-            f"{_describe(args, kwargs)} ({error}); call the model as you would call the network"
+            f"the inputs must fit forward{signature} of {type(net).__name__}, got {_describe(args, kwargs)} ({error}); "
+            "call the model as you would call the network"
         ) from error
-    named = dict(bound.arguments)
-    positional = [named.pop(name) for name in list(named)[: len(example.args)]]
-    if set(named) != set(example.kwargs) or len(positional) != len(example.args):
+    wanted = _by_name(signature, example.args, example.kwargs)
+    if given.keys() != wanted.keys():
         raise TraceError(
             f"expected the inputs of example_inputs ({_describe(example.args, example.kwargs)}), got "
             f"{_describe(args, kwargs)}; wrap the network again with an example that has these inputs"
         )
-    return Example(args=tuple(positional), kwargs={name: named[name] for name in example.kwargs})
+    positional = [name for name in wanted if name not in example.kwargs]
+    return Example(
+        args=tuple(given[name] for name in positional), kwargs={name: given[name] for name in example.kwargs}
+    )
+
+
+def _by_name(signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a call's inputs by name, in the order of the signature; those of *args are numbered."""
+    named: dict[str, Any] = {}
+    for name, value in signature.bind(*args, **kwargs).arguments.items():
+        kind = signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            named.update({f"{name}[{i}]": each for i, each in enumerate(value)})
+        elif kind is inspect.Parameter.VAR_KEYWORD:
+            named.update(value)
+        else:
+            named[name] = value
+    return named
 
 
 def _describe(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:

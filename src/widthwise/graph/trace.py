@@ -7,7 +7,7 @@ outputs.
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sympy
@@ -65,6 +65,8 @@ class Trace:
     batch_range: tuple[float, float]
     guards: tuple[sympy.Basic, ...]
     training: bool
+    # Asked for at every call of an elastic network, mostly with the same few sizes.
+    _held: dict[tuple[tuple[Any, int], ...], bool] = field(default_factory=dict[Any, bool], repr=False, compare=False)
 
     def placeholder(self, name: str) -> fx.Node:
         """Return the placeholder node of that name."""
@@ -90,7 +92,10 @@ class Trace:
 
     def holds_for(self, symbols: Mapping[sympy.Symbol, int]) -> bool:
         """Return whether the traced branches hold for these values of the dynamic sizes."""
-        return all(guard.subs(list(symbols.items())) != sympy.false for guard in self.guards)
+        values = tuple(symbols.items())
+        if values not in self._held:
+            self._held[values] = all(guard.subs(list(values)) != sympy.false for guard in self.guards)
+        return self._held[values]
 
     def _batch_axis(self, leaf: Any, what: str, advice: str) -> int | None:
         value = leaf.meta.get("val") if isinstance(leaf, fx.Node) else None
@@ -99,7 +104,9 @@ class Trace:
         shape = shape_of(value)
         axes = [i for i, size in enumerate(shape) if isinstance(size, sympy.Expr) and size.has(self.batch_symbol)]
         if len(axes) > 1 or (axes and shape[axes[0]] != self.batch_symbol):
-            shown = "(" + ", ".join(str(size).replace(str(self.batch_symbol), "batch") for size in shape) + ")"
+            named = {self.batch_symbol: sympy.Symbol("batch")}
+            sizes = [str(size.xreplace(named)) if isinstance(size, sympy.Expr) else str(size) for size in shape]
+            shown = "(" + ", ".join(sizes) + (",)" if len(sizes) == 1 else ")")
             raise TraceError(f"the batch must be one axis of {what}, got the shape {shown}; {advice}")
         return axes[0] if axes else None
 

@@ -1,8 +1,8 @@
 """One operator under its rule: every axis starts as an atom, and what is left of them is tried out.
 
-The checks here are written apart from those of the package: the operator runs on cut inputs, with the arguments that its
-rule rewrites, and is compared with the cut of what it gives on full ones (restriction, and the shapes with it), and on
-shuffled inputs (order).
+The checks here are written apart from those of the package: the operator runs on cut inputs, with the arguments that
+its rule rewrites, and is compared with the cut of what it gives on full ones (restriction, and the shapes with it), and
+on shuffled inputs (order).
 """
 
 import random
@@ -29,7 +29,7 @@ from widthwise.graph import (
 from widthwise.graph.rules import find_rule
 
 Classes = str
-"""L: on cut inputs it gives the cut; Z: once dropped units are zero; C: it counts or compares the units that are there."""
+"""L: on cut inputs it gives the cut; Z: once dropped units are zero; C: it counts or compares what is there."""
 
 
 class Node:

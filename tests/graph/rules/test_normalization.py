@@ -48,8 +48,8 @@ def test_batch_norm_takes_what_is_missing() -> None:
 @given(SIZES, st.integers(2, 4))
 def test_instance_norm_ties_its_channels_and_keeps_positions(rows: int, channels: int) -> None:
     node = Node(
-        aten.instance_norm.default, randn(rows, channels, 3, 4), randn(channels), randn(channels), None, None, True, 0.1,
-        1e-5, False,
+        aten.instance_norm.default, randn(rows, channels, 3, 4), randn(channels), randn(channels), None, None, True,
+        0.1, 1e-5, False,
     )  # fmt: skip
     assert node.inputs[1] == node.inputs[2] == (node.inputs[0][1],)
     assert node.reason(0, 2).endswith(" normalises along this axis")

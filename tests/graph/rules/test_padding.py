@@ -29,7 +29,8 @@ def test_padded_axes_keep_their_size_and_others_pass(target: Any, rows: int, cha
     [
         (aten.upsample_nearest1d.default, 1, ([6],)), (aten.upsample_nearest2d.vec, 2, (None, [2.0, 2.0])),
         (aten.upsample_nearest3d.vec, 3, (None, [2.0, 2.0, 2.0])), (aten.upsample_linear1d.default, 1, ([6], False)),
-        (aten.upsample_bilinear2d.vec, 2, (None, False, [2.0, 2.0])), (aten.upsample_bicubic2d.default, 2, ([6, 6], False)),
+        (aten.upsample_bilinear2d.vec, 2, (None, False, [2.0, 2.0])),
+        (aten.upsample_bicubic2d.default, 2, ([6, 6], False)),
         (aten.upsample_trilinear3d.default, 3, ([6, 6, 6], False)),
     ],
 )  # fmt: skip

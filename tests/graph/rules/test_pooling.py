@@ -9,7 +9,8 @@ from tests.graph.rules.node import Node, randn
 
 aten = torch.ops.aten
 POOLS: list[tuple[int, Any, tuple[Any, ...]]] = [
-    (1, aten.max_pool1d.default, ([2],)), (1, aten.avg_pool1d.default, ([2],)), (1, aten.adaptive_avg_pool1d.default, ([1],)),
+    (1, aten.max_pool1d.default, ([2],)), (1, aten.avg_pool1d.default, ([2],)),
+    (1, aten.adaptive_avg_pool1d.default, ([1],)),
     (1, aten.adaptive_max_pool1d.default, ([2],)), (1, aten.max_pool1d_with_indices.default, ([2],)),
     (2, aten.max_pool2d.default, ([2, 2],)), (2, aten.avg_pool2d.default, ([2, 2],)),
     (2, aten.adaptive_avg_pool2d.default, ([1, 1],)), (2, aten._adaptive_avg_pool2d.default, ([2, 1],)),

@@ -1,65 +1,12 @@
-"""Small networks, each of them a way in which a careless width inference is silently wrong.
+"""Networks of which units may go, and the groups that a careful inference finds."""
 
-The numbers are those of the attack on which the rules rest: the item of part 1 of the notes that each one comes from.
-"""
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
-__all__ = ["FROZEN", "SOUND", "Network", "Trap"]
-
-
-class Network(nn.Module):
-    """A network that is one function of its parts and inputs."""
-
-    def __init__(self, function: Callable[..., Any], **parts: Any) -> None:
-        super().__init__()
-        for name, part in parts.items():
-            if isinstance(part, Tensor) and not isinstance(part, nn.Parameter):
-                self.register_buffer(name, part)
-            else:
-                setattr(self, name, part)
-        self.function = function
-
-    def forward(self, *inputs: Any) -> Any:
-        return self.function(self, *inputs)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trap:
-    """A network to be made, an input for it, and what is to be found: groups by name, or the reason why there are none."""
-
-    function: Callable[..., Any]
-    parts: Callable[[], dict[str, Any]]
-    shape: tuple[int, ...] = (3, 5)
-    groups: Mapping[str, int] = field(default_factory=dict[str, int])
-    reason: str = ""
-    dtype: torch.dtype = torch.float32
-
-    def make(self) -> tuple[Network, tuple[Tensor, ...]]:
-        torch.manual_seed(0)
-        x = torch.randint(0, 7, self.shape) if self.dtype is torch.int64 else torch.randn(self.shape)
-        return Network(self.function, **self.parts()).eval(), (x,)
-
-
-def _mlp(**more: Any) -> Callable[[], dict[str, Any]]:
-    return lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(8, 3), **{name: make() for name, make in more.items()}}
-
-
-def _cnn(channels: int = 8, **more: Any) -> Callable[[], dict[str, Any]]:
-    return lambda: {
-        "c": nn.Conv2d(3, channels, 3, padding=1), "d": nn.Conv2d(channels, 3, 3, padding=1),
-        **{name: make() for name, make in more.items()},
-    }  # fmt: skip
-
-
-def _table(*shape: int) -> Callable[[], nn.Parameter]:
-    return lambda: nn.Parameter(torch.randn(shape))
+from tests.traps.network import Trap, cnn, mlp, table
 
 
 def _tied() -> dict[str, Any]:
@@ -133,10 +80,10 @@ SOUND: dict[str, Trap] = {
         parts=lambda: {"a": nn.Linear(5, 8), "k": nn.Conv1d(1, 4, 3), "o": nn.Linear(4, 3)}),
     "3 an embedding of a table of numbers": Trap(
         function=lambda s, x: s.o(s.a(x) + s.e(s.ix).mean(0)), groups={"a": 8},
-        parts=_mlp(e=lambda: nn.Embedding(4, 8), ix=lambda: torch.tensor([1, 2, 0]))),
+        parts=mlp(e=lambda: nn.Embedding(4, 8), ix=lambda: torch.tensor([1, 2, 0]))),
     "3 rows of a table by number": Trap(
         function=lambda s, x: s.o(s.a(x) + s.t[s.ix].mean(0)), groups={"a": 8},
-        parts=_mlp(t=_table(4, 8), ix=lambda: torch.tensor([1, 2, 0]))),
+        parts=mlp(t=table(4, 8), ix=lambda: torch.tensor([1, 2, 0]))),
     "5 group norm after a grouped convolution": Trap(
         function=lambda s, x: s.d(s.n(s.c(x))).mean((2, 3)), shape=(3, 2, 5, 6), groups={"c": 2},
         parts=lambda: {"c": nn.Conv2d(2, 8, 3, groups=2), "n": nn.GroupNorm(4, 8), "d": nn.Conv2d(8, 3, 3)}),
@@ -146,43 +93,43 @@ SOUND: dict[str, Trap] = {
             "c": nn.Conv2d(3, 4, 1), "g": nn.Conv2d(4, 8, 3, groups=4), "n": nn.GroupNorm(2, 8),
             "d": nn.Conv2d(8, 3, 3)}),
     "6 a scale worked out from a size": Trap(
-        function=lambda s, x: s.o(s.a(x) * s.a(x).size(-1) ** -0.5), parts=_mlp(), groups={"a": 8}),
+        function=lambda s, x: s.o(s.a(x) * s.a(x).size(-1) ** -0.5), parts=mlp(), groups={"a": 8}),
     "6 a mean by hand": Trap(
-        function=lambda s, x: s.o(s.a(x) - s.a(x).sum(-1, keepdim=True) / s.a(x).shape[-1]), parts=_mlp(),
+        function=lambda s, x: s.o(s.a(x) - s.a(x).sum(-1, keepdim=True) / s.a(x).shape[-1]), parts=mlp(),
         groups={"a": 8}),
     "8 what is alike everywhere, summed up": Trap(
-        function=lambda s, x: s.o(s.a(x) + torch.ones_like(s.a(x))), parts=_mlp(), groups={"a": 8}),
+        function=lambda s, x: s.o(s.a(x) + torch.ones_like(s.a(x))), parts=mlp(), groups={"a": 8}),
     "10 a single sample": Trap(
-        function=lambda s, x: s.o(s.a(x)) / x.shape[0], parts=_mlp(), shape=(1, 5), groups={"a": 8}),
+        function=lambda s, x: s.o(s.a(x)) / x.shape[0], parts=mlp(), shape=(1, 5), groups={"a": 8}),
     "11 a branch on the batch": Trap(
-        function=lambda s, x: s.o(s.a(x)) if x.shape[0] < 16 else s.o(s.a(x)).relu(), parts=_mlp(), groups={"a": 8}),
+        function=lambda s, x: s.o(s.a(x)) if x.shape[0] < 16 else s.o(s.a(x)).relu(), parts=mlp(), groups={"a": 8}),
     "12 tied modules": Trap(
         function=lambda s, x: s.h(s.f(s.e(x))), parts=_tied, shape=(3, 4), dtype=torch.int64,
         groups={"e": 8, "f.0": 16}),
     "13 parameters that nobody reads": Trap(
         function=lambda s, x: (s.b(s.a(x)), s.o(s.a(x)))[1], groups={"a": 8},
-        parts=_mlp(b=lambda: nn.Linear(8, 6), dead=lambda: nn.Linear(4, 6))),
+        parts=mlp(b=lambda: nn.Linear(8, 6), dead=lambda: nn.Linear(4, 6))),
     "13 a table of positions of which the first are used": Trap(
-        function=lambda s, x: s.o((s.a(x) + s.p[:, :4]).relu()), parts=_mlp(p=_table(1, 9, 8)), shape=(3, 4, 5),
+        function=lambda s, x: s.o((s.a(x) + s.p[:, :4]).relu()), parts=mlp(p=table(1, 9, 8)), shape=(3, 4, 5),
         groups={"a": 8}),
     "13 as many positions as the input has": Trap(
-        function=lambda s, x: s.o((s.a(x) + s.p[:, : x.shape[1]]).relu()), parts=_mlp(p=_table(1, 9, 8)),
+        function=lambda s, x: s.o((s.a(x) + s.p[:, : x.shape[1]]).relu()), parts=mlp(p=table(1, 9, 8)),
         shape=(3, 4, 5), groups={"a": 8}),
     "15 a write through a view": Trap(
-        function=_write_through_a_view, parts=_mlp(), groups={"a.0": 6, "a.1": 2}),
+        function=_write_through_a_view, parts=mlp(), groups={"a.0": 6, "a.1": 2}),
     "15 a write into a slice": Trap(
-        function=lambda s, x: s.o(_write(s.a(x))), parts=_mlp(), groups={"a.0": 2, "a.1": 3, "a.2": 3}),
+        function=lambda s, x: s.o(_write(s.a(x))), parts=mlp(), groups={"a.0": 2, "a.1": 3, "a.2": 3}),
     "16 a parameter narrowed on a later axis": Trap(
-        function=lambda s, x: s.o(s.a(x) + s.w.view(-1)), parts=_mlp(w=_table(2, 4)), groups={"a.0": 2, "a.1": 4}),
+        function=lambda s, x: s.o(s.a(x) + s.w.view(-1)), parts=mlp(w=table(2, 4)), groups={"a.0": 2, "a.1": 4}),
     "17 literal bounds": Trap(
         function=lambda s, x: s.o(s.a(x)[:, 4:]), groups={"a": 4},
         parts=lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(4, 3)}),
     "17 bounds counted from the end": Trap(
-        function=lambda s, x: s.o(torch.cat([x, s.a(x)], -1)[:, :-3]) + s.q(torch.cat([x, s.a(x)], -1)), groups={"a": 3},
-        parts=lambda: {"a": nn.Linear(5, 3), "o": nn.Linear(5, 2), "q": nn.Linear(8, 2)}),
+        function=lambda s, x: s.o(torch.cat([x, s.a(x)], -1)[:, :-3]) + s.q(torch.cat([x, s.a(x)], -1)),
+        groups={"a": 3}, parts=lambda: {"a": nn.Linear(5, 3), "o": nn.Linear(5, 2), "q": nn.Linear(8, 2)}),
     "18 units as tokens": Trap(
         function=lambda s, x: s.o(s.m(s.a(x).mT).mT.mean(1)), shape=(3, 6, 5), groups={"a": 8, "m.0": 10, "m.2": 6},
-        parts=_mlp(m=lambda: nn.Sequential(nn.Linear(6, 10), nn.GELU(), nn.Linear(10, 6)))),
+        parts=mlp(m=lambda: nn.Sequential(nn.Linear(6, 10), nn.GELU(), nn.Linear(10, 6)))),
     "19 heads and what is in them": Trap(
         function=_attend, shape=(3, 6, 5), groups={"q.0": 2, "q.1": 4, "v": 4},
         parts=lambda: {"q": nn.Linear(5, 8), "k": nn.Linear(5, 8), "v": nn.Linear(5, 8), "o": nn.Linear(8, 3)}),
@@ -193,10 +140,10 @@ SOUND: dict[str, Trap] = {
         function=lambda s, x: s.o(s.a(x).view(-1, 4)).view(x.shape[0], -1), groups={"a": 4},
         parts=lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(4, 3)}),
     "chunks of unequal sizes": Trap(
-        function=lambda s, x: s.o(torch.cat(s.a(x).chunk(3, -1)[::-1], -1)), parts=_mlp(),
+        function=lambda s, x: s.o(torch.cat(s.a(x).chunk(3, -1)[::-1], -1)), parts=mlp(),
         groups={"a.0": 3, "a.1": 3, "a.2": 2}),
     "halves that gate each other": Trap(
-        function=lambda s, x: s.o(F.glu(s.a(x))), groups={"a": 8},
+        function=lambda s, x: s.o(functional.glu(s.a(x))), groups={"a": 8},
         parts=lambda: {"a": nn.Linear(5, 16), "o": nn.Linear(8, 3)}),
     "fused projections": Trap(
         function=_attend_fused, shape=(3, 6, 5), groups={"w.0": 2, "w.1": 4},
@@ -206,26 +153,30 @@ SOUND: dict[str, Trap] = {
         parts=lambda: {"q": nn.Linear(5, 16), "k": nn.Linear(5, 8), "v": nn.Linear(5, 8), "o": nn.Linear(16, 3)}),
     "a class token": Trap(
         function=lambda s, x: s.o(torch.cat([s.p.expand(x.shape[0], -1, -1), s.a(x)], 1)[:, 0]), shape=(3, 4, 5),
-        parts=_mlp(p=_table(1, 1, 8)), groups={"p": 8}),
+        parts=mlp(p=table(1, 1, 8)), groups={"p": 8}),
     "the last of a concatenation": Trap(
         function=lambda s, x: s.o(torch.cat([s.a(x), x], -1)) * torch.cat([s.a(x), x], -1)[:, -1:], groups={"a": 8},
         parts=lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(13, 3)}),
     "one position of a concatenation": Trap(
-        function=lambda s, x: s.o(torch.cat([s.a(x), x], -1)) * torch.cat([s.a(x), x], -1)[:, -2, None], groups={"a": 8},
+        function=lambda s, x: s.o(torch.cat([s.a(x), x], -1)) * torch.cat([s.a(x), x], -1)[:, -2, None],
+        groups={"a": 8},
         parts=lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(13, 3)}),
     "squeezing whatever is single": Trap(
-        function=lambda s, x: s.o(F.adaptive_avg_pool2d(s.c(x), 1).squeeze()), shape=(3, 3, 5, 6), groups={"c": 8},
+        function=lambda s, x: s.o(functional.adaptive_avg_pool2d(s.c(x), 1).squeeze()), shape=(3, 3, 5, 6),
+        groups={"c": 8},
         parts=lambda: {"c": nn.Conv2d(3, 8, 3), "o": nn.Linear(8, 3)}),
     "squeezing an axis that is not single": Trap(
-        function=lambda s, x: s.o(s.a(x).squeeze(1)), parts=_mlp(), groups={"a": 8}),
+        function=lambda s, x: s.o(s.a(x).squeeze(1)), parts=mlp(), groups={"a": 8}),
     "a flattened image": Trap(
-        function=lambda s, x: s.o(torch.flatten(F.max_pool2d(s.c(x), 2), 1)), shape=(3, 3, 4, 6), groups={"c": 8},
+        function=lambda s, x: s.o(torch.flatten(functional.max_pool2d(s.c(x), 2), 1)), shape=(3, 3, 4, 6),
+        groups={"c": 8},
         parts=lambda: {"c": nn.Conv2d(3, 8, 3, padding=1), "o": nn.Linear(48, 3)}),
     "a residual, a concatenation and a flattened image": Trap(
         function=_residual_and_all, shape=(3, 3, 4, 3), groups={"c": 8, "e": 4},
-        parts=lambda: {"c": nn.Conv2d(3, 8, 1), "d": nn.Conv2d(8, 8, 1), "e": nn.Conv2d(8, 4, 1), "o": nn.Linear(144, 3)}),
+        parts=lambda: {"c": nn.Conv2d(3, 8, 1), "d": nn.Conv2d(8, 8, 1), "e": nn.Conv2d(8, 4, 1), "o": nn.Linear(144,
+        3)}),
     "two summands, folded one way and the other": Trap(
-        function=_two_foldings, parts=_mlp(b=lambda: nn.Linear(5, 8), q=lambda: nn.Linear(8, 3)),
+        function=_two_foldings, parts=mlp(b=lambda: nn.Linear(5, 8), q=lambda: nn.Linear(8, 3)),
         groups={"a.0": 2, "a.1": 4}),
     "a channel shuffle": Trap(
         function=lambda s, x: s.d(s.t(s.c(x)).view(-1, 2, 6, 4, 3).transpose(1, 2).reshape(-1, 12, 4, 3)).mean((2, 3)),
@@ -246,44 +197,44 @@ SOUND: dict[str, Trap] = {
         parts=lambda: {"a": nn.Linear(5, 8), "b": nn.Linear(8, 4), "c": nn.Linear(12, 6), "o": nn.Linear(18, 3)}),
     "squeeze and excite": Trap(
         function=_squeeze_and_excite, shape=(3, 3, 4, 5), groups={"c": 8, "f": 2},
-        parts=_cnn(f=lambda: nn.Linear(8, 2), g=lambda: nn.Linear(2, 8))),
+        parts=cnn(f=lambda: nn.Linear(8, 2), g=lambda: nn.Linear(2, 8))),
     "instance norm": Trap(
         function=lambda s, x: s.d(s.n(s.c(x))).mean((2, 3)), shape=(3, 3, 4, 5), groups={"c": 8},
-        parts=_cnn(n=lambda: nn.InstanceNorm2d(8, affine=True, track_running_stats=True))),
+        parts=cnn(n=lambda: nn.InstanceNorm2d(8, affine=True, track_running_stats=True))),
     "layer norm of channels": Trap(
         function=lambda s, x: s.d(s.n(s.c(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)).mean((2, 3)), shape=(3, 3, 4, 5),
-        parts=_cnn(n=lambda: nn.LayerNorm(8)), groups={"c": 8}),
-    "a layer norm by hand": Trap(function=lambda s, x: s.o(_by_hand(s.a(x))), parts=_mlp(), groups={"a": 8}),
+        parts=cnn(n=lambda: nn.LayerNorm(8)), groups={"c": 8}),
+    "a layer norm by hand": Trap(function=lambda s, x: s.o(_by_hand(s.a(x))), parts=mlp(), groups={"a": 8}),
     "a normalised vector": Trap(
-        function=lambda s, x: s.o(F.normalize(s.a(x), dim=-1)), parts=_mlp(), groups={"a": 8}),
+        function=lambda s, x: s.o(functional.normalize(s.a(x), dim=-1)), parts=mlp(), groups={"a": 8}),
     "the largest of all": Trap(
-        function=lambda s, x: s.o(s.a(x) - s.a(x).max() - s.a(x).amin(1, True)), parts=_mlp(), groups={"a": 8}),
+        function=lambda s, x: s.o(s.a(x) - s.a(x).max() - s.a(x).amin(1, True)), parts=mlp(), groups={"a": 8}),
     "log-sum-exp": Trap(
-        function=lambda s, x: s.o(s.a(x) - s.a(x).logsumexp(-1, keepdim=True)), parts=_mlp(), groups={"a": 8}),
+        function=lambda s, x: s.o(s.a(x) - s.a(x).logsumexp(-1, keepdim=True)), parts=mlp(), groups={"a": 8}),
     "slopes per unit": Trap(
-        function=lambda s, x: s.o(s.p(s.a(x))), parts=_mlp(p=lambda: nn.PReLU(8)), groups={"a": 8}),
+        function=lambda s, x: s.o(s.p(s.a(x))), parts=mlp(p=lambda: nn.PReLU(8)), groups={"a": 8}),
     "a number first": Trap(
-        function=lambda s, x: s.o(2 ** s.a(x) + (1 - s.a(x)) * s.g), parts=_mlp(g=_table()), groups={"a": 8}),
-    "a single gain": Trap(function=lambda s, x: s.o(s.a(x) * s.g), parts=_mlp(g=_table(1)), groups={"a": 8}),
+        function=lambda s, x: s.o(2 ** s.a(x) + (1 - s.a(x)) * s.g), parts=mlp(g=table()), groups={"a": 8}),
+    "a single gain": Trap(function=lambda s, x: s.o(s.a(x) * s.g), parts=mlp(g=table(1)), groups={"a": 8}),
     "units that multiply as one number": Trap(
-        function=lambda s, x: s.o(s.a(x) * s.a(x).sum().item()), parts=_mlp(), groups={"a": 8}),
+        function=lambda s, x: s.o(s.a(x) * s.a(x).sum().item()), parts=mlp(), groups={"a": 8}),
     "a weight there and back": Trap(
-        function=lambda s, x: s.o(s.a(x) @ s.w @ s.w.t()), parts=_mlp(w=_table(8, 6)), groups={"a": 8, "w": 6}),
+        function=lambda s, x: s.o(s.a(x) @ s.w @ s.w.t()), parts=mlp(w=table(8, 6)), groups={"a": 8, "w": 6}),
     "a layer used twice": Trap(
-        function=lambda s, x: s.o(s.h(s.h(s.a(x)).relu()).relu()), parts=_mlp(h=lambda: nn.Linear(8, 8)),
+        function=lambda s, x: s.o(s.h(s.h(s.a(x)).relu()).relu()), parts=mlp(h=lambda: nn.Linear(8, 8)),
         groups={"a": 8}),
     "an outer product with itself": Trap(
         function=lambda s, x: s.o((s.a(x)[:, :, None] * s.a(x)[:, None, :]).flatten(1)), groups={"a": 8},
         parts=lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(64, 3)}),
     "matrices from the left": Trap(
-        function=lambda s, x: (s.w @ (s.v @ x.t()).relu()).t(), parts=lambda: {"v": _table(8, 5)(), "w": _table(3, 8)()},
+        function=lambda s, x: (s.w @ (s.v @ x.t()).relu()).t(), parts=lambda: {"v": table(8, 5)(), "w": table(3, 8)()},
         groups={"v": 8}),
     "coordinates beside channels": Trap(
         function=lambda s, x: s.d(torch.cat([s.c(x), s.g.expand(x.shape[0], -1, -1, -1)], 1)).mean((2, 3)),
         parts=lambda: {"c": nn.Conv2d(3, 8, 1), "d": nn.Conv2d(10, 3, 1), "g": torch.randn(1, 2, 4, 5)},
         shape=(3, 3, 4, 5), groups={"c": 8}),
     "nothing but zeros": Trap(
-        function=lambda s, x: s.o(s.a(x) + torch.zeros(x.shape[0], 8)), parts=_mlp(), groups={"a": 8}),
+        function=lambda s, x: s.o(s.a(x) + torch.zeros(x.shape[0], 8)), parts=mlp(), groups={"a": 8}),
     "a hidden layer that also leaves": Trap(
         function=lambda s, x: (s.o(s.b(s.a(x))), s.b(s.a(x))), groups={"a": 8},
         parts=lambda: {"a": nn.Linear(5, 8), "b": nn.Linear(8, 4), "o": nn.Linear(4, 3)}),
@@ -291,59 +242,7 @@ SOUND: dict[str, Trap] = {
         function=lambda s, x: s.o(s.a(x)).squeeze(-1), parts=lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(8, 1)},
         groups={"a": 8}),
     "an output without axes": Trap(
-        function=lambda s, x: s.o(s.a(x)).square().mean(), parts=_mlp(), groups={"a": 8, "o": 3}),
+        function=lambda s, x: s.o(s.a(x)).square().mean(), parts=mlp(), groups={"a": 8, "o": 3}),
     "without gradients": Trap(
-        function=lambda s, x: s.o(torch.no_grad()(s.a)(x).relu()), parts=_mlp(), groups={"a": 8}),
-}  # fmt: skip
-
-FROZEN: dict[str, Trap] = {
-    "1 roll": Trap(function=lambda s, x: s.o(torch.roll(s.a(x), 1, -1)), parts=_mlp(), reason="aten.roll (traps.py:"),
-    "1 flip": Trap(function=lambda s, x: s.o(torch.flip(s.a(x), [-1])), parts=_mlp(), reason="works along this axis"),
-    "1 sort": Trap(function=lambda s, x: s.o(s.a(x).sort(-1)[0]), parts=_mlp(), reason="unknown operator aten.sort"),
-    "1 differences": Trap(
-        function=lambda s, x: s.o(s.a(x)[:, 1:] - s.a(x)[:, :-1]), reason="size 1, which leaves no choice",
-        parts=lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(7, 3)}),
-    "2 pooling along units": Trap(
-        function=lambda s, x: s.o(F.max_pool1d(s.a(x).unsqueeze(1), 3, 1, 1).squeeze(1)), parts=_mlp(),
-        reason="slides along this axis"),
-    "2 local response": Trap(
-        function=lambda s, x: s.d(F.local_response_norm(s.c(x), 3)).mean((2, 3)), parts=_cnn(), shape=(3, 3, 4, 5),
-        reason="changes the number of positions along this axis"),
-    "3 units by number": Trap(
-        function=lambda s, x: s.o(s.a(x)[:, s.ix]), parts=_mlp(ix=lambda: torch.arange(8).flip(0)),
-        reason="addresses this axis by number"),
-    "8 running sums": Trap(
-        function=lambda s, x: s.o(s.a(x).cumsum(-1)), parts=_mlp(), reason="works along this axis"),
-    "8 triangles": Trap(
-        function=lambda s, x: s.o(s.a(x) @ s.w.tril()), parts=_mlp(w=_table(8, 8)), reason="unknown operator aten.tril"),
-    "softmax over units": Trap(
-        function=lambda s, x: s.o(s.a(x).softmax(-1)), parts=_mlp(), reason="works along this axis"),
-    "units told apart": Trap(
-        function=lambda s, x: s.o(s.a(x) - s.a(x).max(-1, keepdim=True)[0]), parts=_mlp(),
-        reason="tells the positions of this axis apart"),
-    "one unit": Trap(
-        function=lambda s, x: s.o(s.a(x) * s.a(x)[:, 3].unsqueeze(1)), parts=_mlp(),
-        reason="picks one position of this axis"),
-    "one channel per group": Trap(
-        function=lambda s, x: s.d(s.n(s.c(x))).mean((2, 3)), parts=_cnn(n=lambda: nn.GroupNorm(8, 8)), shape=(3, 3, 4, 5),
-        reason="counts its groups along this axis"),
-    "a deviation that may divide by nothing": Trap(
-        function=lambda s, x: s.o(s.a(x) / s.a(x).std(-1, keepdim=True)), parts=_mlp(),
-        reason="divides by the number of positions less one"),
-    "a view as another dtype": Trap(
-        function=lambda s, x: s.o(s.a(x).view(torch.int32).view(torch.float32)), parts=_mlp(),
-        reason="unknown operator aten.view"),
-    "a mask of units": Trap(
-        function=lambda s, x: s.o(s.a(x).masked_fill(s.m, 0.0)), parts=_mlp(m=lambda: torch.arange(8) > 4),
-        reason="table of whole numbers, which may be an index"),
-    "a table made of a count": Trap(
-        function=lambda s, x: s.o(s.a(x) * torch.arange(8.0)), parts=_mlp(), reason="table made by aten.arange"),
-    "a weight that leaves": Trap(
-        function=lambda s, x: (s.o(s.a(x)), s.a.weight), parts=_mlp(), reason="output of the model"),
-    "a size that depends on units": Trap(
-        function=lambda s, x: s.o(s.a(x)) * torch.nonzero(s.a(x)).shape[0], parts=_mlp(),
-        reason="unknown operator aten.nonzero"),
-    "strided units": Trap(
-        function=lambda s, x: s.o(s.a(x)[:, ::2]), parts=lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(4, 3)},
-        reason="takes a strided or dynamic part of this axis"),
+        function=lambda s, x: s.o(torch.no_grad()(s.a)(x).relu()), parts=mlp(), groups={"a": 8}),
 }  # fmt: skip

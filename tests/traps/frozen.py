@@ -1,0 +1,61 @@
+"""Networks of which no unit may go, and why."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tests.traps.network import Trap, cnn, mlp, table
+
+FROZEN: dict[str, Trap] = {
+    "1 roll": Trap(function=lambda s, x: s.o(torch.roll(s.a(x), 1, -1)), parts=mlp(), reason="aten.roll (network.py:"),
+    "1 flip": Trap(function=lambda s, x: s.o(torch.flip(s.a(x), [-1])), parts=mlp(), reason="works along this axis"),
+    "1 sort": Trap(function=lambda s, x: s.o(s.a(x).sort(-1)[0]), parts=mlp(), reason="unknown operator aten.sort"),
+    "1 differences": Trap(
+        function=lambda s, x: s.o(s.a(x)[:, 1:] - s.a(x)[:, :-1]), reason="size 1, which leaves no choice",
+        parts=lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(7, 3)}),
+    "2 pooling along units": Trap(
+        function=lambda s, x: s.o(functional.max_pool1d(s.a(x).unsqueeze(1), 3, 1, 1).squeeze(1)), parts=mlp(),
+        reason="slides along this axis"),
+    "2 local response": Trap(
+        function=lambda s, x: s.d(functional.local_response_norm(s.c(x), 3)).mean((2, 3)), parts=cnn(),
+        shape=(3, 3, 4, 5),
+        reason="changes the number of positions along this axis"),
+    "3 units by number": Trap(
+        function=lambda s, x: s.o(s.a(x)[:, s.ix]), parts=mlp(ix=lambda: torch.arange(8).flip(0)),
+        reason="addresses this axis by number"),
+    "8 running sums": Trap(
+        function=lambda s, x: s.o(s.a(x).cumsum(-1)), parts=mlp(), reason="works along this axis"),
+    "8 triangles": Trap(
+        function=lambda s, x: s.o(s.a(x) @ s.w.tril()), parts=mlp(w=table(8, 8)), reason="unknown operator aten.tril"),
+    "softmax over units": Trap(
+        function=lambda s, x: s.o(s.a(x).softmax(-1)), parts=mlp(), reason="works along this axis"),
+    "units told apart": Trap(
+        function=lambda s, x: s.o(s.a(x) - s.a(x).max(-1, keepdim=True)[0]), parts=mlp(),
+        reason="tells the positions of this axis apart"),
+    "one unit": Trap(
+        function=lambda s, x: s.o(s.a(x) * s.a(x)[:, 3].unsqueeze(1)), parts=mlp(),
+        reason="picks one position of this axis"),
+    "one channel per group": Trap(
+        function=lambda s, x: s.d(s.n(s.c(x))).mean((2, 3)), parts=cnn(n=lambda: nn.GroupNorm(8, 8)),
+        shape=(3, 3, 4, 5),
+        reason="counts its groups along this axis"),
+    "a deviation that may divide by nothing": Trap(
+        function=lambda s, x: s.o(s.a(x) / s.a(x).std(-1, keepdim=True)), parts=mlp(),
+        reason="divides by the number of positions less one"),
+    "a view as another dtype": Trap(
+        function=lambda s, x: s.o(s.a(x).view(torch.int32).view(torch.float32)), parts=mlp(),
+        reason="unknown operator aten.view"),
+    "a mask of units": Trap(
+        function=lambda s, x: s.o(s.a(x).masked_fill(s.m, 0.0)), parts=mlp(m=lambda: torch.arange(8) > 4),
+        reason="table of whole numbers, which may be an index"),
+    "a table made of a count": Trap(
+        function=lambda s, x: s.o(s.a(x) * torch.arange(8.0)), parts=mlp(), reason="table made by aten.arange"),
+    "a weight that leaves": Trap(
+        function=lambda s, x: (s.o(s.a(x)), s.a.weight), parts=mlp(), reason="output of the model"),
+    "a size that depends on units": Trap(
+        function=lambda s, x: s.o(s.a(x)) * torch.nonzero(s.a(x)).shape[0], parts=mlp(),
+        reason="unknown operator aten.nonzero"),
+    "strided units": Trap(
+        function=lambda s, x: s.o(s.a(x)[:, ::2]), parts=lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(4, 3)},
+        reason="takes a strided or dynamic part of this axis"),
+}  # fmt: skip
