@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.elastic.tables import brief_mnist_mlp, draw_mnist_mlp
 from benchmarks.markdown import describe_source
+from benchmarks.recipes.tables import brief_recipes, draw_recipes
 from benchmarks.record import ROOT, Record
 from benchmarks.speed.tables import (
     brief_demo,
@@ -97,6 +98,15 @@ TABLES = (
         command="python -m benchmarks.speed.demo",
         draw=draw_demo,
         brief=brief_demo,
+    ),
+    Table(
+        name="recipes",
+        title="The recipes",
+        words="Each recipe of the package, trained once: minutes on one thread, and test accuracy in % by width.",
+        results="benchmarks/recipes/results/recipes.json",
+        command="python -m benchmarks.recipes.measure --data DIR",
+        draw=draw_recipes,
+        brief=brief_recipes,
     ),
 )
 

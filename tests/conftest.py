@@ -31,7 +31,7 @@ class _TorchRandom:
 _torch_random = _TorchRandom()
 hypothesis.register_random(_torch_random)
 # The first example pays for tracing, so no deadline; the same examples each time, so that a red suite stays red.
-hypothesis.settings.register_profile("house", deadline=None, derandomize=True, max_examples=50, database=None)
+hypothesis.settings.register_profile("house", deadline=None, derandomize=True, max_examples=20, database=None)
 hypothesis.settings.load_profile("house")
 
 

@@ -247,6 +247,15 @@ def test_a_network_in_bfloat16_trains_and_extracts() -> None:
         assert_same(model.extract(0.5)(x), model(x))
 
 
+def test_a_network_that_is_extracted_in_inference_mode_can_be_trained() -> None:
+    x = sample()
+    for form in ("module", "graph"):
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+            small = shared_model("mlp").extract(0.5, form=form)
+        small(x).sum().backward()
+        assert all(parameter.grad is not None for parameter in small.parameters())
+
+
 def test_input_gradients_reach_every_chunk() -> None:
     model, x = reset_model("mlp", FOUR), sample(batch=8).requires_grad_()
     generator = torch.Generator()

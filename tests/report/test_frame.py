@@ -129,11 +129,11 @@ def test_labels_have_room_and_the_picked_point_has_one(heights: list[float], ind
 
 
 def test_full_width_and_whole_fractions_are_labelled_before_others() -> None:
-    curve = make_curve()
-    frame = make_frame(curve, {}, None)
-    few = choose_labelled(curve.points, frame, None, gap=(0.12, 2.0))
+    points = make_curve().points[1:]
+    few = choose_labelled(points, make_frame(make_curve(), {}, None), None, gap=(0.12, 2.0))
 
-    assert [width_words(point) for point in few] == ["full", "1/32", "1/16", "1/8", "1/4", "1/2"]
+    assert width_words(points[0]) == "0.044"
+    assert [width_words(point) for point in few] == ["full", "1/16", "1/8", "1/4", "1/2"]
 
 
 def test_points_without_a_common_fraction_have_no_label() -> None:

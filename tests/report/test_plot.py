@@ -65,9 +65,9 @@ def test_other_curves_are_in_the_legend(tmp_path: Path) -> None:
 
 
 def test_dollar_signs_are_dollar_signs(tmp_path: Path) -> None:
-    draw_curve(CURVE, tmp_path / "curve.svg", title=r"costs $5 and $\frac$")
+    draw_curve(CURVE, tmp_path / "curve.svg", title=r"costs $5$ and $\frac$")
 
-    assert r"costs $5 and $\frac$" in texts(tmp_path / "curve.svg")
+    assert r"costs $5$ and $\frac$" in texts(tmp_path / "curve.svg")
 
 
 @pytest.mark.parametrize("points", [CURVE.points[:1], CURVE.points[:2]])

@@ -76,7 +76,7 @@ def test_kept_sets_are_named_by_atom() -> None:
 def test_units_that_training_ties_down_are_an_error_and_nothing_is_lost() -> None:
     model = Elastic(Moody(), (torch.randn(4, 4),))
     x = torch.randn(5, 4)
-    small = model.extract(0.5)
+    small, macs = model.extract(0.5), model.macs(0.5)
     for _ in range(2):
         with pytest.raises(
             GroupError, match=r"^group fc must have free units in every mode, but in training mode it is "
@@ -85,6 +85,7 @@ def test_units_that_training_ties_down_are_an_error_and_nothing_is_lost() -> Non
     with model.eval().at(0.5):
         assert_same(model(x), small(x))
     assert model.groups.sizes == {"fc": 6}
+    assert model.macs(0.5) == macs
 
 
 @pytest.mark.parametrize("move", ["double", "replace", "assign"])

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from tests.networks import CASES, assert_same, draw_widths, kept_of, make_generator, shared_model
+from widthwise.elastic import Elastic
 from widthwise.slicing import Program
 
 
@@ -56,14 +57,33 @@ def test_a_module_that_is_called_twice_is_found_under_its_own_path() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.head(self.norm(torch.relu(self.norm(self.one(x)))))
 
-    from widthwise.elastic import Elastic
-
     model = Elastic(Twice(), (torch.randn(4, 3),))
     found = model._sliced.evaluation.program.module_sizes(kept_of(model, {"one": 2}))
     assert set(found) == {"norm"}
     small = model.extract({"one": 2})
     assert isinstance(small, Twice)
     assert small.norm.normalized_shape == (2,)
+
+
+def test_a_parameter_that_is_cut_can_still_be_flattened() -> None:
+    class Flattened(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.head = torch.nn.Linear(3, 12), torch.nn.Linear(12, 2)
+            self.gains = torch.nn.Parameter(torch.randn(2, 6))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(torch.relu(self.one(x)) * self.gains.view(12))
+
+    x = torch.randn(4, 3)
+    model = Elastic(Flattened(), (x,)).eval()
+    (_, inner) = model.groups
+    assert inner.size == 6
+    with model.at({inner.name: 2}):
+        got = model(x)
+    with torch.no_grad():
+        model.net.gains[:, 2:] = 0
+    assert_same(got, model(x))
 
 
 def test_the_rewritten_graph_keeps_a_node_for_each_traced_one() -> None:

@@ -27,7 +27,7 @@ def choose_chunks(chunks: Sequence[Chunk], num_chosen: int, generator: torch.Gen
     """Return `num_chosen` of the chunks in their order: all, or each equally likely where the batch is too small."""
     if num_chosen >= len(chunks):
         return list(chunks)
-    chosen = torch.randperm(len(chunks), generator=generator)[:num_chosen].tolist()
+    chosen = torch.randperm(len(chunks), generator=generator, device="cpu")[:num_chosen].tolist()
     return [chunks[i] for i in sorted(chosen)]
 
 

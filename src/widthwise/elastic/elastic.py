@@ -35,6 +35,7 @@ from widthwise.slicing import (
     find_head,
     verify_network,
 )
+from widthwise.slicing.context import plain_context
 
 __all__ = ["Elastic"]
 
@@ -193,17 +194,17 @@ class Elastic(nn.Module):
         Warns:
             UserWarning: A width below what the law draws.
         """
-        widths, runner = self.widths(width), self._sliced.evaluation
+        widths = self.widths(width)
         warn_of_untrained(widths, self.groups, self.law, stacklevel=2)
+        runner, example = self._sliced.evaluation, self._sliced.example
         kept = self._sliced.kept(widths)
-        state = copy_state(runner, kept)
-        if self.output_affine is not None:
-            head = find_head(runner.program)
-            self.output_affine.fold(
-                state, head.weight, head.bias, self.output_affine.row(mean_fraction(widths, self.groups))
-            )
-        example = self._sliced.example
-        return extract_network(self.net, runner, kept, state, example, calibrate=calibrate, refit=refit, form=form)
+        # What is taken home is trained on, whatever the mode in which it was taken.
+        with plain_context():
+            state = copy_state(runner, kept)
+            if self.output_affine is not None:
+                head, row = find_head(runner.program), self.output_affine.row(mean_fraction(widths, self.groups))
+                self.output_affine.fold(state, head.weight, head.bias, row)
+            return extract_network(self.net, runner, kept, state, example, calibrate=calibrate, refit=refit, form=form)
 
     def macs(self, width: Width = 1.0) -> int:
         """Return the multiply-accumulates of one sample at a width."""

@@ -11,6 +11,7 @@ from torch.utils import _pytree as pytree
 
 from widthwise._shared import TraceError
 from widthwise.graph.example import Example
+from widthwise.graph.instance_norm import write_out_updates
 
 __all__ = ["FixedAxes", "enlarge_batch", "export_network"]
 
@@ -33,7 +34,7 @@ def export_network(net: nn.Module, example: Example, fixed: FixedAxes = frozense
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.export.export(net, example.args, example.kwargs, dynamic_shapes=dynamic, strict=False)
-            return program.run_decompositions({})
+            return program.run_decompositions({torch.ops.aten.instance_norm.default: write_out_updates})
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         summary = lines[0] if lines else type(error).__name__

@@ -11,6 +11,7 @@ def overload_name(target: Any) -> str:
     """Return the name of an operator with its overload, as "aten::add.Tensor"; "" for a plain Python function.
 
     Example:
+        >>> import torch
         >>> overload_name(torch.ops.aten.relu.default)
         'aten::relu.default'
     """

@@ -218,6 +218,7 @@ def _read_program(
     state = [spec for spec in signature.input_specs if spec.kind != InputKind.USER_INPUT]
     outputs: list[Any] = [spec.arg for spec in signature.output_specs if spec.kind == OutputKind.USER_OUTPUT]
     mutated = [spec for spec in signature.output_specs if spec.kind == OutputKind.BUFFER_MUTATION]
+    _check_flat(program)
     name_squeezed_axes(program.graph)
     count_from_front(program.graph)
     trace = Trace(
@@ -237,6 +238,17 @@ def _read_program(
     trace.input_batch_axes()
     _check_batches(trace, example, batch_dim)
     return trace
+
+
+def _check_flat(program: ExportedProgram) -> None:
+    """Refuse graphs inside the graph: control flow that depends on values."""
+    nested = [node for node in program.graph.nodes if node.op == "get_attr"]
+    if nested:
+        users = sorted({str(user.target) for node in nested for user in node.users})
+        raise TraceError(
+            f"the network must be one graph of operators, got another one inside it ({', '.join(users)}); write the "
+            "branch with torch.where, or place ww.StructuralDropout by hand"
+        )
 
 
 def _output(leaf: Any, nodes: Mapping[str, fx.Node]) -> Any:

@@ -112,7 +112,7 @@ class _Prefixes(torch.autograd.Function):
         first_shape, total = parts[0]
         if first_shape != ctx.full_shape:
             total = _pad(total, ctx.full_shape)
-        elif len(parts) > 1 and (torch.is_grad_enabled() or not ctx.owned):
+        elif len(parts) > 1 and not ctx.owned:
             total = total.clone()
         for shape, grad in parts[1:]:
             _narrow(total, shape).add_(grad)

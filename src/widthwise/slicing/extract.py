@@ -143,5 +143,5 @@ def _wake_constants(state: Mapping[str, Tensor]) -> None:
     generator = torch.Generator().manual_seed(0)
     for tensor in state.values():
         if tensor.is_floating_point() and tensor.numel() > 1 and bool((tensor == tensor.flatten()[0]).all()):
-            noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64)
+            noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64, device="cpu")
             tensor.add_(0.5 * noise.to(tensor))

@@ -1,7 +1,6 @@
 """A network with its width groups, and a runner for each mode in which it is traced."""
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch.utils import _pytree as pytree
 from widthwise._shared import GroupError
 from widthwise.graph import Atom, Example, KeptSet, Solver, StateAxes, infer_axes, trace_network
 from widthwise.groups import Groups, find_groups
+from widthwise.slicing.context import plain_context
 from widthwise.slicing.program import Program
 from widthwise.slicing.rescale import Factor
 from widthwise.slicing.runner import Runner
@@ -113,7 +113,7 @@ class SlicedNetwork:
         return self._runners[modes]
 
     def _trace(self, *, training: bool | None) -> Any:
-        with _plain_mode():
+        with plain_context():
             return trace_network(self.net, self._example, training=training, batch_dim=self._batch_dim)
 
     def _check_groups(self) -> None:
@@ -152,14 +152,3 @@ def _convert(example: Example, before: Kind, after: Kind) -> Example:
 
     args, kwargs = pytree.tree_map(convert, (example.args, example.kwargs))
     return Example(args=args, kwargs=kwargs)
-
-
-@contextmanager
-def _plain_mode() -> Generator[None]:
-    """Trace what the network does by itself, whatever the caller's autocast, no_grad or inference mode add to it."""
-    with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
-        if not torch.cuda.is_available():
-            yield
-            return
-        with torch.autocast("cuda", enabled=False):
-            yield

@@ -92,7 +92,7 @@ def same_outputs(one: nn.Module, other: nn.Module, example: Example) -> bool:
     def redraw(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
             return leaf
-        return torch.randn(leaf.shape, generator=generator).to(leaf)
+        return torch.randn(leaf.shape, generator=generator, device="cpu").to(leaf)
 
     args, kwargs = pytree.tree_map(redraw, (example.args, example.kwargs))
     try:

@@ -18,10 +18,6 @@ from widthwise.slicing.table import SizeTable, has_atoms
 __all__ = ["Kept", "Program", "Resized"]
 
 Kept = Mapping[int, KeptSet]
-_CHECKS = {
-    "aten::_assert_tensor_metadata", "aten::_assert_scalar", "aten::_assert_async", "aten::sym_constrain_range",
-    "aten::sym_constrain_range_for_size",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,8 +85,7 @@ class Program:
             stack = list((node.meta.get("nn_module_stack") or {}).values())
             if not stack:
                 continue
-            # A module that is called again is traced under its path and a number: "conv@1".
-            path = stack[-1][0].partition("@")[0]
+            path = stack[-1][0]
             for argument, term in self._resized_terms(outcome):
                 full = size_of(term)
                 if isinstance(full, int):
@@ -101,7 +96,7 @@ class Program:
     def _rewrite(self) -> None:
         by_name: dict[str, fx.Node] = {}
         for node in self.trace.graph.nodes:
-            if node.op == "output" or _is_check(node):
+            if node.op == "output":
                 continue
             new = self.origins[node] = self.graph.node_copy(node, lambda old: self.origins[old])
             by_name[node.name] = new
@@ -110,6 +105,7 @@ class Program:
         buffers = [by_name[name] for name in self.trace.mutations]
         leaves = [self.origins[leaf] if isinstance(leaf, fx.Node) else leaf for leaf in self.trace.outputs]
         self.graph.output((tuple(buffers), tuple(leaves)))
+        # Checks that tracing left behind yield nothing; what they hold for is `Trace.batch_range` and `Trace.guards`.
         self.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
         self.graph.lint()
 
@@ -155,7 +151,3 @@ class Program:
 
 def _schema(node: fx.Node) -> Any:
     return getattr(node.target, "_schema").arguments  # noqa: B009  (operators alone reach this line)
-
-
-def _is_check(node: fx.Node) -> bool:
-    return getattr(getattr(node.target, "_schema", None), "name", "") in _CHECKS

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.graph.rules.node import Node, randn
-from widthwise.graph import Frozen
+from tests.traps import SOUND
+from widthwise.graph import Frozen, Solver, StateAxes, as_example, infer_axes, trace_network
 
 aten = torch.ops.aten
 SIZES = st.integers(2, 5)
@@ -51,6 +52,16 @@ def test_matrix_products_sum_over_the_inner_axis(rows: int, inner: int, columns:
         assert node.inputs[0][-1] == node.inputs[1][-2]
         assert node.inputs[0][-1] in node.solver.read_atoms
         assert node.check() == "Z"
+
+
+def test_units_are_read_by_the_operand_that_is_a_weight() -> None:
+    assert Node(aten.mm.default, randn(3, 4), randn(4, 5)).outcome.contracted == {"mat2": 0}
+    assert Node(aten.matmul.default, randn(3, 4), randn(2, 4, 5)).outcome.contracted == {"other": 1}
+    net, inputs = SOUND["matrices from the left"].make()
+    solver = Solver()
+    inference = infer_axes(trace_network(net, as_example(inputs), training=False), StateAxes(net, solver), solver)
+    found = [outcome.contracted for outcome in inference.outcomes.values() if outcome.contracted]
+    assert found == [{"self": 1}, {"self": 1}]
 
 
 @pytest.mark.parametrize(

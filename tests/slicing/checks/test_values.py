@@ -100,7 +100,8 @@ def test_shapes_whole_numbers_and_infinities_must_be_equal() -> None:
     endless = torch.tensor([float("inf"), 1.0])
     assert agree(endless, endless.clone())
     assert not agree(endless, torch.tensor([1.0, 1.0]))
-    assert not agree(endless, -endless)
+    assert not agree(endless, torch.tensor([float("-inf"), 1.0]))
+    assert not agree(endless, torch.tensor([float("nan"), 1.0]))
     assert agree(torch.tensor([float("nan")]), torch.tensor([float("nan")]))
 
 
