@@ -112,7 +112,7 @@ def test_linear_ticks_are_pinned_without_rounding_errors(low: float, high: float
     assert linear_ticks(low, high) == ticks
 
 
-GAP = (0.055, 0.05)
+GAP = (0.2, 0.2)
 
 
 @given(heights=st.lists(st.floats(0, 1), min_size=1, max_size=11), index=st.integers(0, 10))

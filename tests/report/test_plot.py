@@ -90,10 +90,11 @@ def test_the_same_curve_is_the_same_file(ending: str, tmp_path: Path) -> None:
 def test_settings_of_matplotlib_are_left_alone(tmp_path: Path) -> None:
     import matplotlib as mpl
 
-    before = dict(mpl.rcParams)
-    draw_curve(CURVE, tmp_path / "curve.svg")
-
-    assert dict(mpl.rcParams) == before
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        before = dict(mpl.rcParams)
+        draw_curve(CURVE, tmp_path / "curve.svg")
+        assert dict(mpl.rcParams) == before
 
 
 def test_another_ending_is_refused(tmp_path: Path) -> None:

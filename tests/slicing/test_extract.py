@@ -4,6 +4,7 @@ from torch import fx, nn
 
 from tests.networks import (
     CASES,
+    LAW,
     assert_same,
     draw_kept_sets,
     draw_widths,
@@ -104,11 +105,24 @@ def test_checking_the_own_class_leaves_its_numbers_alone(name: str) -> None:
 
 
 def test_constant_parameters_do_not_hide_that_the_own_class_differs() -> None:
-    model = make_model("literal")
-    with torch.no_grad():
-        for parameter in model.net.parameters():
-            parameter.fill_(0.0)
-    assert isinstance(model.extract({"fc": 2}), fx.GraphModule)
+    class FirstTwo(nn.Module):
+        """Reads its first two units, a number that is still there when fewer units are."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.head = nn.Linear(5, 8), nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            hidden = torch.relu(self.fc(x))
+            return self.head(hidden) * hidden[:, :2].sum(1, keepdim=True)
+
+    model = Elastic(FirstTwo(), (torch.randn(4, 5),), law=LAW)
+    for value in (None, 0.0):
+        if value is not None:
+            with torch.no_grad():
+                for parameter in model.net.parameters():
+                    parameter.fill_(value)
+        assert isinstance(model.extract({group.name: 1 for group in model.groups}), fx.GraphModule)
 
 
 def test_an_own_class_that_cannot_be_had_is_an_error() -> None:

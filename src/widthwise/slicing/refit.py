@@ -56,8 +56,7 @@ def refit_head(
         loss.backward()
         return loss
 
-    with torch.enable_grad():
-        optimiser.step(closure)
+    optimiser.step(closure)
     with torch.no_grad():
         weight.copy_(solution[:, :-1])
         bias.copy_(solution[:, -1])
