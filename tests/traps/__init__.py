@@ -4,7 +4,8 @@ The numbers are those of the attack on which the rules rest: the item of part 1 
 """
 
 from tests.traps.frozen import FROZEN
+from tests.traps.layers import LAYERS
 from tests.traps.network import Network, Trap
 from tests.traps.sound import SOUND
 
-__all__ = ["FROZEN", "SOUND", "Network", "Trap"]
+__all__ = ["FROZEN", "LAYERS", "SOUND", "Network", "Trap"]

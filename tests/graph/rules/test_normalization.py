@@ -45,6 +45,15 @@ def test_batch_norm_takes_what_is_missing() -> None:
     )
 
 
+@given(SIZES, SIZES)
+def test_batch_norm_in_evaluation_returns_no_statistics(rows: int, channels: int) -> None:
+    statistics = [randn(channels, seed=i).abs() + 0.1 for i in range(4)]
+    node = Node(aten.native_batch_norm.default, randn(rows, channels, 3), *statistics, False, 0.1, 1e-5)
+    assert all(axes == (node.inputs[0][1],) for axes in node.inputs[1:])
+    assert node.outputs == [node.inputs[0], (Frozen(0, "empty"),), (Frozen(0, "empty"),)]
+    assert node.check() == "L"
+
+
 @given(SIZES, st.integers(2, 4))
 def test_instance_norm_ties_its_channels_and_keeps_positions(rows: int, channels: int) -> None:
     node = Node(

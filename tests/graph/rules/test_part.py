@@ -62,10 +62,11 @@ def test_unbinding_and_selecting_keep_the_axis(rows: int, units: int, dim: int) 
     assert node.reason(0, dim).endswith(" takes this axis apart")
     assert node.outputs == [(node.inputs[0][1 - dim % 2],)] * len(node.values)
     assert node.check() == "L"
-    node = Node(aten.select.int, randn(rows, units), dim, 1)
-    assert node.reason(0, dim).endswith(" picks one position of this axis")
-    assert node.outputs == [(node.inputs[0][1 - dim % 2],)]
-    assert node.check() == "L"
+    for target in (aten.select.int, aten.select_copy.int):
+        node = Node(target, randn(rows, units), dim, 1)
+        assert node.reason(0, dim).endswith(" picks one position of this axis")
+        assert node.outputs == [(node.inputs[0][1 - dim % 2],)]
+        assert node.check() == "L"
 
 
 @pytest.mark.parametrize(("position", "frozen"), [(0, 0), (3, 0), (4, 1), (6, 1), (7, 2), (8, 2)])
@@ -81,9 +82,10 @@ def test_a_slice_keeps_a_stretch_of_an_axis(rows: int, units: int, start: int, s
     """Bounds are counted from the front by the time a rule sees them."""
     first, last, _ = slice(start, stop).indices(units)
     shape = (rows, units) if dim % 2 else (units, rows)
-    node = Node(aten.slice.Tensor, randn(*shape), dim, first, max(first, last))
-    assert node.outputs[0][1 - dim % 2] == node.inputs[0][1 - dim % 2]
-    assert node.check() == "L"
+    for target in (aten.slice.Tensor, aten.slice_copy.Tensor):
+        node = Node(target, randn(*shape), dim, first, max(first, last))
+        assert node.outputs[0][1 - dim % 2] == node.inputs[0][1 - dim % 2]
+        assert node.check() == "L"
 
 
 @pytest.mark.parametrize("bounds", [(None, None), (0, 2**63 - 1), (-9, None)])

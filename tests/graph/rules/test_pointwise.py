@@ -26,7 +26,7 @@ X = randn(3, 4)
         (aten.dropout.default, (X, 0.5, False)), (aten.ones_like.default, (X,)), (aten.zeros_like.default, (X,)),
         (aten.full_like.default, (X, 2.0)), (aten.where.ScalarOther, (X > 0, X, 0.0)),
         (aten.where.ScalarSelf, (X > 0, 0.0, X)), (aten.where.Scalar, (X > 0, 0.0, 1.0)),
-        (aten.masked_fill.Scalar, (X, X > 0, 2.0)),
+        (aten.masked_fill.Scalar, (X, X > 0, 2.0)), (aten.contiguous.default, (X,)),
     ],
 )  # fmt: skip
 def test_every_axis_passes(target: Any, arguments: tuple[Any, ...]) -> None:
@@ -74,12 +74,13 @@ def test_three_operands_agree(rows: int, units: int) -> None:
     ("target", "arguments"),
     [
         (aten.native_dropout.default, (0.5, True)), (aten.dropout.default, (0.5, True)), (aten.bernoulli.p, (0.5,)),
+        (aten.bernoulli.default, ()),
         (aten.rand_like.default, ()), (aten.randn_like.default, ()), (aten.empty_like.default, ()),
         (aten.rrelu.default, (0.1, 0.3, True)),
     ],
 )  # fmt: skip
 def test_what_is_drawn_has_the_axes_of_the_input(target: Any, arguments: tuple[Any, ...]) -> None:
-    node = Node(target, X, *arguments)
+    node = Node(target, X.sigmoid(), *arguments)
     assert node.outputs == [node.inputs[0]] * len(node.values)
     assert node.check(is_random=True) == "L"
 

@@ -108,6 +108,15 @@ def test_an_axis_whose_positions_are_told_apart_keeps_its_size(
     assert node.check() == "L"
 
 
+@pytest.mark.parametrize("target", [aten.any.dims, aten.all.dims])
+@pytest.mark.parametrize("dims", [[0], [-1], [0, 1]])
+def test_several_axes_may_be_told_apart(target: Any, dims: list[int]) -> None:
+    node = Node(target, randn(3, 4), dims, True)
+    assert all(node.reason(0, dim).endswith(" tells the positions of this axis apart") for dim in dims)
+    assert len(node.atoms) == 2 - len(dims)
+    assert node.check() == "L"
+
+
 @pytest.mark.parametrize("target", [aten.argmax.default, aten.any.default, aten.all.default])
 def test_all_axes_are_told_apart_where_none_is_given(target: Any) -> None:
     node = Node(target, randn(3, 4))

@@ -1,4 +1,6 @@
 import operator
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -50,3 +52,11 @@ def test_a_rule_may_be_given_for_an_operator_of_ones_own() -> None:
         return call.frozen_output()
 
     assert registry._RULES["mylib::scale_channels"] is scale_channels
+
+
+def test_every_operator_with_a_rule_is_tried_out_under_it() -> None:
+    tests = "".join(file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("test_*.py"))
+    named = set(re.findall(r"\baten\.(\w+)\.", tests))
+    overloads = set(re.findall(r"\baten\.(\w+\.\w+)", tests))
+    operators = {name.removeprefix("aten::") for name in registry._RULES if name.startswith("aten::")}
+    assert operators - named - overloads == {"pointwise"}

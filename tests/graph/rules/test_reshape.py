@@ -15,8 +15,10 @@ SIZES = st.integers(2, 5)
 
 
 @pytest.mark.parametrize(
-    "target", [aten.view.default, aten.reshape.default, aten._unsafe_view.default, aten._reshape_copy.default]
-)
+    "target",
+    [aten.view.default, aten.reshape.default, aten._unsafe_view.default, aten._reshape_copy.default,
+     aten.view_copy.default],
+)  # fmt: skip
 @given(st.data(), st.sampled_from([8, 12, 24]))
 def test_any_folding_of_any_folding_carries_its_units(target: Any, data: st.DataObject, size: int) -> None:
     before, after = data.draw(factorings(size)), data.draw(factorings(size))
