@@ -102,6 +102,45 @@ def test_grouped_convolutions_are_rescaled_over_what_they_sum(kind: Kind) -> Non
 
 
 @kinds
+def test_groups_of_a_transposed_convolution_are_carried_and_not_summed_over(kind: Kind) -> None:
+    net = nn.Sequential(nn.Conv2d(2, 6, 1), nn.ConvTranspose2d(6, 4, 1, groups=2), nn.Conv2d(4, 3, 1)).double()
+    randomize(net, 0)
+    x = torch.randn(2, 2, 3, 3, generator=make_generator(0), dtype=torch.float64)
+    model = Elastic(net, (x,), law=Law(lowest=1e-6, rescale=kind))
+    assert model.groups.sizes == {"0.0": 2, "0.1": 3, "1": 2}
+    with model.at({"0.0": 1, "0.1": 2}):
+        got = model(x)
+
+    hidden = net[0](x)[:, [0, 1]] * model.law.factor(3, 2)
+    hidden = nn.functional.conv_transpose2d(hidden, net[1].weight[:2], net[1].bias[:2])
+    hidden = hidden * model.law.factor(2, 1)
+    assert_same(got, nn.functional.conv2d(hidden, net[2].weight[:, :2], net[2].bias))
+
+
+@kinds
+def test_segments_within_groups_have_a_factor_each(kind: Kind) -> None:
+    class Grouped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other = nn.Linear(4, 3), nn.Linear(4, 2)
+            self.outer, self.up, self.head = nn.Linear(4, 2), nn.ConvTranspose1d(10, 2, 1, groups=2), nn.Linear(2, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            inner = torch.cat([self.one(x), self.other(x)], 1)
+            return self.head(self.up((self.outer(x)[:, :, None] * inner[:, None]).flatten(1)[:, :, None])[:, :, 0])
+
+    model = make(Grouped(), kind)
+    net, x = model.net, torch.randn(5, 4, generator=make_generator(0), dtype=torch.float64)
+    assert model.groups.sizes == {"one": 3, "other": 2, "outer": 2}
+    with model.at({"outer": 1, "one": 2, "other": 1}):
+        got = model(x)
+
+    one, other = net.one(x)[:, :2] * model.law.factor(3, 2), net.other(x)[:, :1] * model.law.factor(2, 1)
+    hidden = net.outer(x)[:, :1] * torch.cat([one, other], 1) @ net.up.weight[[0, 1, 3], 0] + net.up.bias[:1]
+    assert_same(got, nn.functional.linear(hidden * model.law.factor(2, 1), net.head.weight[:, :1], net.head.bias))
+
+
+@kinds
 def test_gradients_pass_through_the_factor(kind: Kind) -> None:
     model = make(MLP([4, 10, 3]), kind).train()
     x = torch.randn(5, 4, generator=make_generator(0), dtype=torch.float64)

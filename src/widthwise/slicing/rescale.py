@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx
 
 from widthwise._shared import WidthError
-from widthwise.graph import Frozen, Inference, KeptSet, Product, Sum, Term, arguments_by_name, atoms_of, count
+from widthwise.graph import Atom, Frozen, Inference, KeptSet, Product, Sum, Term, arguments_by_name, atoms_of, count
 
 __all__ = ["Factor", "Rescale"]
 
@@ -38,20 +38,27 @@ class Rescale:
         """Return the cut of the tensor of that name, multiplied where it sums over units."""
         if target not in self._read:
             return part
-        axis, term = self._read[target]
+        axis, term, carried = self._read[target]
+
+        def weigh(atom: Atom) -> float:
+            return 1.0 if atom in carried else self._factor(atom.size, count(atom, kept))
+
         if not any(isinstance(each, Sum) for each in _walk(term)):
-            scale = math.prod(self._factor(atom.size, count(atom, kept)) for atom in atoms_of(term))
+            scale = math.prod(map(weigh, atoms_of(term)))
             return part if scale == 1.0 else part * scale
-        along = _factors_along(term, kept, self._factor).to(part)
+        along = _factors_along(term, kept, weigh).to(part)
         return part * along.reshape([-1 if i == axis else 1 for i in range(part.dim())])
 
 
-def _find_read_axes(inference: Inference) -> dict[str, tuple[int, Term]]:
-    """The axis over which each weight sums units, and its term."""
+def _find_read_axes(inference: Inference) -> dict[str, tuple[int, Term, frozenset[Atom]]]:
+    """The axis over which each weight sums units, its term, and the groups on it, which are carried and not summed."""
     targets = {entry.placeholder: entry.target for entry in inference.trace.state}
-    read: dict[str, tuple[int, Term]] = {}
+    read: dict[str, tuple[int, Term, frozenset[Atom]]] = {}
     readers: dict[fx.Node, set[fx.Node]] = {}
     for node, outcome in inference.outcomes.items():
+        # The weight of a transposed convolution has its groups on the axis that it sums over.
+        groups = outcome.sizes.get("groups")
+        carried = frozenset(atoms_of(inference.solver.resolve(groups)) if groups is not None else ())
         for argument, axis in outcome.contracted.items():
             source = arguments_by_name(node)[argument]
             term = inference.axes_of(source)[axis]
@@ -62,7 +69,8 @@ def _find_read_axes(inference: Inference) -> dict[str, tuple[int, Term]]:
                     f"a rescaled law needs units to be summed over by weights, but {node.name} sums over them with "
                     f"{source.name}, which the network computes; use rescale='none'"
                 )
-            if read.setdefault(targets[source.name], (axis, term)) == (axis, term):
+            found = (axis, term, carried)
+            if read.setdefault(targets[source.name], found) == found:
                 readers.setdefault(source, set()).add(node)
     for source, nodes in readers.items():
         others = [node.name for node in source.users if node not in nodes]
@@ -79,15 +87,14 @@ def _walk(term: Term) -> list[Term]:
     return [term, *(each for child in children for each in _walk(child))]
 
 
-def _factors_along(term: Term, kept: Kept, factor: Factor) -> Tensor:
+def _factors_along(term: Term, kept: Kept, weigh: Callable[[Atom], float]) -> Tensor:
     """The factor at each kept position of an axis; segments have one each."""
     if isinstance(term, Sum):
-        return torch.cat([_factors_along(part, kept, factor) for part in term.parts])
+        return torch.cat([_factors_along(part, kept, weigh) for part in term.parts])
     if isinstance(term, Product):
         along = torch.ones(1, dtype=torch.float64)
         for each in term.factors:
-            along = (along[:, None] * _factors_along(each, kept, factor)).flatten()
+            along = (along[:, None] * _factors_along(each, kept, weigh)).flatten()
         return along
-    length = count(term, kept)
-    value = 1.0 if isinstance(term, Frozen) else factor(term.size, length)
-    return torch.full((length,), value, dtype=torch.float64)
+    value = 1.0 if isinstance(term, Frozen) else weigh(term)
+    return torch.full((count(term, kept),), value, dtype=torch.float64)
