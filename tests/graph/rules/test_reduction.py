@@ -82,9 +82,12 @@ def test_norms_of_negative_order_keep_their_axes(order: float) -> None:
     ],
 )
 def test_a_spread_that_might_divide_by_nothing_keeps_its_axis(target: Any, arguments: dict[str, Any]) -> None:
+    """The smallest width leaves one unit, whose spread with correction 1 is 0 / 0: no number to train on."""
     node = Node(target, randn(3, 4), dim=[1], **arguments)
     assert node.reason(0, 1).endswith(" divides by the number of positions less one")
     assert node.check() == "L"
+    found = target(randn(3, 1), dim=[1], **arguments)
+    assert not torch.isfinite(found[0] if isinstance(found, tuple) else found).any()
 
 
 def test_a_spread_over_enough_other_positions_counts_its_units() -> None:
