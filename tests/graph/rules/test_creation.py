@@ -2,22 +2,28 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.graph.rules.node import Node, randn
 from widthwise.graph import Atom, Frozen
 
 aten = torch.ops.aten
+SIZES = st.integers(2, 5)
 
 
 @pytest.mark.parametrize(
-    ("target", "arguments"),
-    [(aten.zeros.default, ([3, 4],)), (aten.ones.default, ([3, 4],)), (aten.full.default, ([3, 4], 2.0)),
-     (aten.empty.memory_format, ([3, 4],)), (aten.rand.default, ([3, 4],)), (aten.randn.default, ([3, 4],)),
-     (aten.new_zeros.default, (randn(2), [3, 4])), (aten.new_ones.default, (randn(2), [3, 4])),
-     (aten.new_full.default, (randn(2), [3, 4], 2.0)), (aten.new_empty.default, (randn(2), [3, 4]))],
+    ("target", "more"),
+    [(aten.zeros.default, ()), (aten.ones.default, ()), (aten.full.default, (2.0,)), (aten.empty.memory_format, ()),
+     (aten.rand.default, ()), (aten.randn.default, ()), (aten.new_zeros.default, ()), (aten.new_ones.default, ()),
+     (aten.new_full.default, (2.0,)), (aten.new_empty.default, ())],
 )  # fmt: skip
-def test_what_is_made_of_a_shape_may_have_any_number_of_positions(target: Any, arguments: tuple[Any, ...]) -> None:
-    node = Node(target, *arguments)
+@given(SIZES, SIZES)
+def test_what_is_made_of_a_shape_may_have_any_number_of_positions(
+    target: Any, more: tuple[Any, ...], one: int, two: int
+) -> None:
+    lender = [randn(2)] if "new_" in str(target) else []
+    node = Node(target, *lender, [one, two], *more)
     rows, columns = node.outputs[0]
     assert isinstance(rows, Atom)
     assert isinstance(columns, Atom)

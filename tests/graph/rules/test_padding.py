@@ -34,10 +34,11 @@ def test_padded_axes_keep_their_size_and_others_pass(target: Any, rows: int, cha
         (aten.upsample_trilinear3d.default, 3, ([6, 6, 6], False)),
     ],
 )  # fmt: skip
+@given(st.integers(2, 4), st.integers(2, 5))
 def test_resampling_keeps_the_positions_and_passes_the_channels(
-    target: Any, rank: int, arguments: tuple[Any, ...]
+    target: Any, rank: int, arguments: tuple[Any, ...], rows: int, channels: int
 ) -> None:
-    node = Node(target, randn(2, 3, *[3] * rank), *arguments)
+    node = Node(target, randn(rows, channels, *[3] * rank), *arguments)
     assert node.outputs[0][:2] == node.inputs[0][:2]
     assert len(node.atoms) == 2
     assert node.check() == "L"
