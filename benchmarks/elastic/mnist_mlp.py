@@ -126,7 +126,7 @@ def main() -> None:
         run = run_recipe(
             recipe, options.runs / source.replace(",", "").replace(" ", "-") / f"{seed}-{width}", options.data
         )
-        macs = cast("float", run.state.training_macs) / ALONE_EPOCHS
+        macs = cast("float", run.state.training_cost_epochs) / ALONE_EPOCHS
         return {"accuracy": score_widths(run, row), "training_macs": macs, "seconds": run.state.training_seconds}
 
     keys: list[dict[str, object]] = []

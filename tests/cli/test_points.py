@@ -61,6 +61,7 @@ def test_a_curve_is_read_from_the_run(tmp_path: Path) -> None:
 
 
 def test_a_missing_curve_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "run.json").touch()
     with pytest.raises(CurveError) as caught:
         read_curve(tmp_path)
     assert str(caught.value) == f"expected a curve in {tmp_path}, got none; measure it: widthwise curve {tmp_path}"
@@ -72,9 +73,11 @@ def test_a_file_is_named_by_recipe_and_width(tmp_path: Path) -> None:
         finished_epochs=1,
         epochs=1,
         widths_trained={},
-        training_macs=None,
+        training_cost_epochs=None,
         training_seconds=0.0,
         data_folder=None,
+        checkpoint_sha256=None,
+        weights_sha256={},
     )
     run = Run(path=tmp_path, recipe=parse_recipe(TINY), state=state)
     assert export_stem(run, 0.25) == "tiny-w0.25"

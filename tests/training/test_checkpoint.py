@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -22,8 +23,8 @@ def make_checkpoint() -> Checkpoint:
 
 def test_a_checkpoint_reads_back_equal(tmp_path: Path) -> None:
     made = make_checkpoint()
-    save_checkpoint(tmp_path / "checkpoint", 3, made)
-    found = load_checkpoint(tmp_path / "checkpoint", 3)
+    sha256 = save_checkpoint(tmp_path / "checkpoint", 3, made)
+    found = load_checkpoint(tmp_path / "checkpoint", 3, sha256=sha256)
     assert torch.equal(found.weights["fc.weight"], made.weights["fc.weight"])
     assert found.state == made.state
 
@@ -55,22 +56,25 @@ def test_an_unfinished_one_of_the_same_epoch_is_replaced(tmp_path: Path) -> None
     (tmp_path / "epoch-00001").mkdir()
     (tmp_path / "epoch-00001" / "weights.safetensors").write_bytes(b"half")
     made = make_checkpoint()
-    save_checkpoint(tmp_path, 1, made)
-    assert load_checkpoint(tmp_path, 1).state == made.state
+    sha256 = save_checkpoint(tmp_path, 1, made)
+    assert load_checkpoint(tmp_path, 1, sha256=sha256).state == made.state
 
 
-@pytest.mark.parametrize("name", ["weights.safetensors", "state.safetensors"])
-@pytest.mark.parametrize("damage", ["shorter", "flipped", "missing"])
+@pytest.mark.parametrize("name", ["weights.safetensors", "state.safetensors", "state.json"])
+@pytest.mark.parametrize("damage", ["shorter", "flipped", "missing", "empty"])
 def test_a_damaged_file_is_one_line(tmp_path: Path, name: str, damage: str) -> None:
-    save_checkpoint(tmp_path, 1, make_checkpoint())
+    sha256 = save_checkpoint(tmp_path, 1, make_checkpoint())
     path = tmp_path / "epoch-00001" / name
     content = path.read_bytes()
     if damage == "missing":
         path.unlink()
     else:
-        path.write_bytes(content[:-2] if damage == "shorter" else content[:-1] + bytes([content[-1] ^ 1]))
+        # In JSON one bit makes of the step 3 the step 2, which reads as well.
+        last = content.rindex(b"3") if name == "state.json" else len(content) - 1
+        flipped = content[:last] + bytes([content[last] ^ 1]) + content[last + 1 :]
+        path.write_bytes({"shorter": content[:-2], "flipped": flipped, "empty": b""}[damage])
     with pytest.raises(RunError) as caught:
-        load_checkpoint(tmp_path, 1)
+        load_checkpoint(tmp_path, 1, sha256=sha256)
     assert str(caught.value) == (
         f"checkpoint: expected {path} as it was written, got a missing or damaged file; "
         "restore the file, or train again with --overwrite"
@@ -87,17 +91,22 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, name: str, damage: str) -> N
         ({"sha256": 3}, "checkpoint: expected .* as it was written, got a missing or damaged file"),
     ],
 )
-def test_a_damaged_state_is_one_line(tmp_path: Path, change: dict[str, object], message: str) -> None:
+def test_a_state_that_this_version_does_not_understand_is_one_line(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
     save_checkpoint(tmp_path, 1, make_checkpoint())
     path = tmp_path / "epoch-00001" / "state.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(RunError, match=message):
-        load_checkpoint(tmp_path, 1)
+        load_checkpoint(tmp_path, 1, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def test_a_missing_checkpoint_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"checkpoint: expected a file .*state\.json, got none; check the path"):
-        load_checkpoint(tmp_path, 1)
+@pytest.mark.parametrize("sha256", [None, 64 * "0"])
+def test_a_checkpoint_that_is_missing_or_of_another_training_is_one_line(tmp_path: Path, sha256: str | None) -> None:
+    for epoch in (1, 2):
+        with pytest.raises(RunError, match=r"checkpoint: expected .*state\.json as it was written, got a missing or"):
+            load_checkpoint(tmp_path, epoch, sha256=sha256)
+        save_checkpoint(tmp_path, 2, make_checkpoint())
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

@@ -109,15 +109,15 @@ def test_the_state_tells_widths_and_cost(whole: Run) -> None:
     full, lowest = whole.state.widths_trained["full"], whole.state.widths_trained["lowest"]
     assert set(full.values()) == {32}
     assert set(lowest.values()) == {8}
-    assert whole.state.training_macs is not None
-    assert 0 < whole.state.training_macs < 4
+    assert whole.state.training_cost_epochs is not None
+    assert 0 < whole.state.training_cost_epochs < 4
 
 
 def test_method_plain_trains_the_bare_network_at_full_width(tiny: Recipe, tmp_path: Path) -> None:
     plain = parse_recipe(TINY, overrides=["method=plain"])
     state = train(plain, tmp_path / "a").state
     assert state.widths_trained["lowest"] == state.widths_trained["full"]
-    assert state.training_macs == 4
+    assert state.training_cost_epochs == 4
     last = Run.open(tmp_path / "a").read_metrics()[-1]
     assert "accuracy_lowest" not in last
     assert float(str(last["accuracy"])) > 0.9
@@ -187,11 +187,11 @@ def test_a_crash_while_an_epoch_is_written_loses_nothing_and_doubles_nothing(
     original = getattr(run_module, function)
     calls: list[int] = []
 
-    def crash(*args: object, **kwargs: object) -> None:
+    def crash(*args: object, **kwargs: object) -> object:
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        original(*args, **kwargs)
+        return original(*args, **kwargs)
 
     monkeypatch.setattr(run_module, function, crash)
     with pytest.raises(KeyboardInterrupt):

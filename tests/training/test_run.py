@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -8,7 +9,7 @@ import torch
 from tests.training.conftest import TINY, make_splits
 from widthwise._shared import RunError
 from widthwise.training import Recipe, Run, RunState, network, parse_recipe, train
-from widthwise.training.checkpoint import Checkpoint
+from widthwise.training.checkpoint import Checkpoint, write_weights
 
 
 def make_state(**changes: object) -> RunState:
@@ -17,11 +18,30 @@ def make_state(**changes: object) -> RunState:
         "finished_epochs": 0,
         "epochs": 4,
         "widths_trained": {"full": {"fc1": 16}, "lowest": {"fc1": 4}},
-        "training_macs": 1.5,
+        "training_cost_epochs": 1.5,
         "training_seconds": 0.0,
         "data_folder": None,
+        "checkpoint_sha256": None,
+        "weights_sha256": {},
     }
     return RunState.model_validate({**state, **changes})
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def damage(path: Path, kind: str) -> None:
+    """Damage a file; "flipped" changes one bit in its middle and nothing else."""
+    content = path.read_bytes()
+    middle = len(content) // 2
+    path.unlink()
+    if kind == "short":
+        path.write_bytes(content[:-1])
+    elif kind == "flipped":
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    elif kind == "of another run":
+        write_weights(path, {"fc1.weight": torch.zeros(2)})
 
 
 def make_run(path: Path, **changes: object) -> Run:
@@ -99,6 +119,28 @@ def error_of_opening(path: Path) -> str:
     return message
 
 
+@pytest.mark.parametrize(
+    ("names", "is_free"),
+    [
+        ((), True),
+        ((".environment.0a1b2c3d.partial.json",), True),
+        (("environment.json", ".recipe.0a1b2c3d.partial.toml"), True),
+        (("environment.json", "recipe.toml", ".run.0a1b2c3d.partial.json"), True),
+        (("recipe.toml",), False),
+        (("environment.json", "recipe.toml", "notes.txt"), False),
+        ((".notes",), False),
+        (("model.safetensors",), False),
+    ],
+)
+def test_a_folder_is_free_with_nothing_in_it_but_the_beginning_of_a_run(
+    tmp_path: Path, names: tuple[str, ...], is_free: bool
+) -> None:
+    for name in names:
+        (tmp_path / name).write_text("")
+    assert Run.is_free(tmp_path) is is_free
+    assert Run.is_free(tmp_path / "new")
+
+
 def test_a_folder_without_a_run_is_one_line(tmp_path: Path) -> None:
     assert error_of_opening(tmp_path) == (
         f"expected a run directory {tmp_path} with a run.json, got none; "
@@ -131,8 +173,15 @@ def test_a_file_that_is_no_json_and_another_schema_are_one_line(tmp_path: Path) 
     path = tmp_path / "run.json"
     path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
     assert error_of_opening(tmp_path) == f"run: expected schema 1 in {path}, got schema 2; update widthwise to read it"
-    path.write_text("{")
-    assert error_of_opening(tmp_path).startswith(f"run: expected JSON in {path}, got damaged content (")
+    for text, got in {
+        "{": "run: expected JSON in {path}, got damaged content (Expecting property name",
+        "[]": "run: expected a JSON object in {path}, got list;",
+        "{}": "run: expected schema 1 in {path}, got none;",
+    }.items():
+        path.write_text(text)
+        message = error_of_opening(tmp_path)
+        assert message.startswith(got.format(path=path))
+        assert message.endswith("; restore the file, or train again with --overwrite")
 
 
 @pytest.mark.parametrize("content", [None, "name = ", 'name = "a"\n'])
@@ -166,13 +215,64 @@ def test_a_run_that_is_not_finished_has_no_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "elastic.safetensors"])
-def test_weights_that_are_damaged_or_of_another_network_are_one_line(trained: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("kind", ["short", "flipped", "missing", "of another run"])
+def test_weights_that_are_not_as_they_were_written_are_one_line(
+    trained: Path, tmp_path: Path, name: str, kind: str
+) -> None:
     shutil.copytree(trained, tmp_path / "run")
-    (tmp_path / "run" / name).write_bytes(b"half")
-    with pytest.raises(RunError, match=rf"expected weights in .*{name}, got a damaged file"):
+    path = tmp_path / "run" / name
+    content = path.read_bytes()
+    damage(path, kind)
+    got = f"sha256 {sha256(path)[:12]}..." if path.exists() else "no such file"
+    with pytest.raises(RunError) as caught:
         Run.open(tmp_path / "run").load_model()
-    other = {"model.safetensors": "elastic.safetensors", "elastic.safetensors": "model.safetensors"}[name]
-    shutil.copy(trained / other, tmp_path / "run" / name)
+    assert str(caught.value) == (
+        f"expected {path} with sha256 {hashlib.sha256(content).hexdigest()[:12]}..., got {got}; the same "
+        "`widthwise train` command restores it from the checkpoint, or with --overwrite trains again"
+    )
+
+
+def test_weights_without_a_recorded_checksum_are_not_trusted(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    run = Run.open(tmp_path / "run").advance(weights_sha256={})
+    path = tmp_path / "run" / "model.safetensors"
+    assert run.find_damage() == f"expected {path} as it was written, got sha256 {sha256(path)[:12]}..."
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "elastic.safetensors"])
+def test_damaged_weights_are_restored_from_the_checkpoint(trained: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    assert run.find_damage() is None
+    damage(tmp_path / "run" / name, "flipped")
+    assert run.find_damage() is not None
+    restored = run.restore_weights()
+    assert restored == run == Run.open(tmp_path / "run")
+    assert restored.find_damage() is None
+    assert (tmp_path / "run" / name).read_bytes() == (trained / name).read_bytes()
+
+
+def test_damaged_weights_with_a_damaged_checkpoint_are_one_line_and_nothing_is_written(
+    trained: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    damage(tmp_path / "run" / "model.safetensors", "missing")
+    damage(tmp_path / "run" / "checkpoint" / "epoch-00004" / "state.json", "flipped")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(RunError) as caught:
+        Run.open(tmp_path / "run").restore_weights()
+    expected = sha256(trained / "model.safetensors")[:12]
+    assert str(caught.value) == (
+        f"expected {tmp_path / 'run' / 'model.safetensors'} with sha256 {expected}..., got no such file, "
+        "and no whole checkpoint to take it from; restore the file, or train again with --overwrite"
+    )
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_weights_of_another_network_are_one_line(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    recipe = tmp_path / "run" / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("[4, 32, 32, 3]", "[4, 32, 8, 3]"))
     with pytest.raises(RunError) as caught:
         Run.open(tmp_path / "run").load_model()
     message = str(caught.value)
@@ -192,12 +292,3 @@ def test_data_is_cut_to_the_limit_of_the_recipe(tiny: Recipe, tmp_path: Path) ->
     assert len(splits.train) == 150
     limited = parse_recipe(TINY, overrides=["limit=10"])
     assert [len(split) for split in (network.load_splits(limited).train, network.load_splits(limited).test)] == [10, 10]
-
-
-def test_missing_gains_are_one_line(trained: Path, tmp_path: Path) -> None:
-    shutil.copytree(trained, tmp_path / "run")
-    (tmp_path / "run" / "elastic.safetensors").unlink()
-    with pytest.raises(
-        RunError, match=r"expected weights in .*elastic\.safetensors, got no such file; restore the file"
-    ):
-        Run.open(tmp_path / "run").load_model()

@@ -17,6 +17,7 @@ from widthwise._shared.errors import RunError, WidthwiseError
 __all__ = ["read_json", "replace_file", "write_json", "write_text"]
 
 _MEND = "restore the file or make it again"
+_CHECK = "check that this is a file of widthwise"
 
 
 @contextmanager
@@ -78,7 +79,12 @@ def write_json(
 
 
 def read_json(
-    path: str | os.PathLike[str], *, schema: int, what: str, error: type[WidthwiseError] = RunError
+    path: str | os.PathLike[str],
+    *,
+    schema: int,
+    what: str,
+    error: type[WidthwiseError] = RunError,
+    remedy: str | None = None,
 ) -> dict[str, object]:
     """Return the JSON object in `path`, checked to be of this `schema`.
 
@@ -87,10 +93,12 @@ def read_json(
         schema: The version that the caller understands; the file's key `schema` must equal it.
         what: What the file is, in the reader's words, such as "run" or "curve"; it begins the message of an error.
         error: The class to raise.
+        remedy: The end of the message about damaged content; None for a general one.
 
     Raises:
         WidthwiseError: Of class `error`, where the file is missing, unreadable, damaged or of another schema.
     """
+    mend = remedy or _MEND
     try:
         found: object = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as cause:
@@ -99,22 +107,22 @@ def read_json(
         advice = "check what it is and who may read it"
         raise error(f"{what}: expected a readable file {path}, got: {cause.strerror}; {advice}") from cause
     except (ValueError, RecursionError) as cause:
-        raise error(f"{what}: expected JSON in {path}, got damaged content ({cause}); {_MEND}") from cause
+        raise error(f"{what}: expected JSON in {path}, got damaged content ({cause}); {mend}") from cause
     if not isinstance(found, dict):
-        raise error(f"{what}: expected a JSON object in {path}, got {type(found).__name__}; {_MEND}")
+        raise error(f"{what}: expected a JSON object in {path}, got {type(found).__name__}; {mend}")
     content = cast("dict[str, object]", found)
-    problem = _schema_problem(content.get("schema"), schema)
+    problem = _schema_problem(content.get("schema"), schema, remedy or _CHECK)
     if problem is not None:
         raise error(f"{what}: expected schema {schema} in {path}, got {problem}")
     return content
 
 
-def _schema_problem(found: object, expected: int) -> str | None:
+def _schema_problem(found: object, expected: int, remedy: str) -> str | None:
     if found is None:
-        return "none; check that this is a file of widthwise"
+        return f"none; {remedy}"
     # bool is an int in Python, and true == 1.
     if not isinstance(found, int) or isinstance(found, bool):
-        return f"{found!r}; check that this is a file of widthwise"
+        return f"{found!r}; {remedy}"
     if found > expected:
         return f"schema {found}; update widthwise to read it"
     return f"schema {found}; make it again with this version of widthwise" if found < expected else None

@@ -80,6 +80,6 @@ def _summarize(run: Run) -> None:
         lowest = format_score(float(str(last["accuracy_lowest"])), "accuracy")
         units = describe_widths(state.widths_trained["lowest"])
         say(f"at the narrowest width ({units}): {lowest}")
-    if state.training_macs is not None and run.recipe.training.method == "structural":
-        say(f"training cost as many MACs as {state.training_macs:.2g} epochs of plain training")
+    if state.training_cost_epochs is not None and run.recipe.training.method == "structural":
+        say(f"training cost as many MACs as {state.training_cost_epochs:.2g} epochs of plain training")
     say(f"next: widthwise curve {run.path}")

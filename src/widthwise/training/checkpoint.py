@@ -2,9 +2,9 @@
 
 A folder is written under a temporary name and renamed when it is whole; the caller then records the epoch as finished
 (in run.json) and only after that are older folders removed. So at any moment the recorded epoch has its folder.
+`state.json` holds the checksums of the other two files, and run.json that of `state.json`.
 """
 
-import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from widthwise._shared import RunError, read_json, write_json
+from widthwise.training.checksum import compute_checksum
 from widthwise.training.tree import join_tensors, split_tensors
 
 __all__ = ["Checkpoint", "drop_checkpoints", "load_checkpoint", "read_weights", "save_checkpoint", "write_weights"]
@@ -32,8 +33,10 @@ class Checkpoint:
     state: Mapping[str, object]
 
 
-def save_checkpoint(folder: Path, epoch: int, checkpoint: Checkpoint) -> None:
-    """Write the checkpoint after `epoch` finished epochs; older ones stay (see `drop_checkpoints`).
+def save_checkpoint(folder: Path, epoch: int, checkpoint: Checkpoint) -> str | None:
+    """Write the checkpoint after `epoch` finished epochs, and return the sha256 that `load_checkpoint` asks for.
+
+    Older ones stay (see `drop_checkpoints`).
 
     Args:
         folder: The run's folder of checkpoints, made if missing.
@@ -51,33 +54,35 @@ def save_checkpoint(folder: Path, epoch: int, checkpoint: Checkpoint) -> None:
         partial.mkdir(parents=True)
         write_weights(partial / _WEIGHTS, checkpoint.weights)
         write_weights(partial / _TENSORS, tensors)
-        sums = {name: _checksum(partial / name) for name in (_WEIGHTS, _TENSORS)}
+        sums = {name: compute_checksum(partial / name) for name in (_WEIGHTS, _TENSORS)}
         write_json(partial / _STATE, {"schema": _SCHEMA, "epoch": epoch, "sha256": sums, "state": content})
+        checksum = compute_checksum(partial / _STATE)
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
     except OSError as cause:
         raise RunError(
             f"expected to be able to write the checkpoint {target}, got: {cause}; free space or give another path"
         ) from cause
+    return checksum
 
 
-def load_checkpoint(folder: Path, epoch: int) -> Checkpoint:
-    """Return the checkpoint after `epoch` finished epochs.
+def load_checkpoint(folder: Path, epoch: int, *, sha256: str | None) -> Checkpoint:
+    """Return the checkpoint after `epoch` finished epochs, every file of it checked first.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        epoch: Number of finished epochs.
+        sha256: What `save_checkpoint` returned; None, where that is not known, fits no checkpoint.
 
     Raises:
         RunError: Where it is missing, damaged or of another schema.
     """
     place = _place(folder, epoch)
-    content = read_json(place / _STATE, schema=_SCHEMA, what="checkpoint")
+    _check(place / _STATE, sha256)
+    content = read_json(place / _STATE, schema=_SCHEMA, what="checkpoint", remedy=_REMEDY)
     sums = content.get("sha256")
     for name in (_WEIGHTS, _TENSORS):
-        path = place / name
-        if (
-            not isinstance(sums, dict)
-            or not path.is_file()
-            or _checksum(path) != cast("dict[str, object]", sums).get(name)
-        ):
-            raise RunError(f"checkpoint: expected {path} as it was written, got a missing or damaged file; {_REMEDY}")
+        _check(place / name, cast("dict[str, object]", sums).get(name) if isinstance(sums, dict) else None)
     try:
         state = join_tensors(content["state"], read_weights(place / _TENSORS))
     except (KeyError, TypeError, ValueError) as cause:
@@ -125,5 +130,7 @@ def _place(folder: Path, epoch: int) -> Path:
     return folder / f"epoch-{epoch:05d}"
 
 
-def _checksum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _check(path: Path, expected: object) -> None:
+    found = compute_checksum(path)
+    if found is None or found != expected:
+        raise RunError(f"checkpoint: expected {path} as it was written, got a missing or damaged file; {_REMEDY}")

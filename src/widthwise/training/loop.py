@@ -31,6 +31,8 @@ def train(
 ) -> Run:
     """Return the finished run of `recipe` in the folder `out`: trained anew, continued, or as it is.
 
+    A finished run whose weights are missing or damaged gets them back from its last checkpoint.
+
     Args:
         recipe: What to train.
         out: The run directory, made if missing.
@@ -49,13 +51,16 @@ def train(
     folder = Path(out)
     run = None if overwrite and Run.exists(folder) else _find_run(folder, recipe)
     if run is not None and run.state.status == "finished":
-        return run
+        return run if run.find_damage() is None else run.restore_weights()
     source = Path(data_folder).resolve() if data_folder is not None else None
-    splits = run.load_data(source) if run is not None else load_splits(recipe, source)
-    session = Session.start(recipe, splits)
-    if run is None:
+    if run is None or not run.state.finished_epochs:
+        # A run without a finished epoch may be one that was being replaced: nothing in it is worth more than a new one.
+        remembered = run.state.data_folder if run is not None else None
+        source = source or (Path(remembered) if remembered else None)
+        session = Session.start(recipe, load_splits(recipe, source))
         run = Run.create(folder, recipe, _first_state(session, source))
-    elif run.state.finished_epochs:
+    else:
+        session = Session.start(recipe, run.load_data(source))
         session.restore(run.read_checkpoint())
     return _train_on(run, session, progress)
 
@@ -63,7 +68,7 @@ def train(
 def _find_run(folder: Path, recipe: Recipe) -> Run | None:
     """Return the run of this recipe in the folder, None where there is nothing."""
     if not Run.exists(folder):
-        if folder.is_dir() and any(folder.iterdir()):
+        if not Run.is_free(folder):
             raise RunError(
                 f"expected a run directory or a new folder, got {folder} with other files in it; give another --out"
             )
@@ -96,9 +101,11 @@ def _first_state(session: Session, source: Path | None) -> RunState:
         finished_epochs=0,
         epochs=recipe.training.epochs,
         widths_trained={"lowest": model.widths(lowest), "full": model.widths(1.0)},
-        training_macs=recipe.training.epochs * cost,
+        training_cost_epochs=recipe.training.epochs * cost,
         training_seconds=0.0,
         data_folder=None if source is None else str(source),
+        checkpoint_sha256=None,
+        weights_sha256={},
     )
 
 

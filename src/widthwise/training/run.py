@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
@@ -34,6 +34,7 @@ from widthwise.training.checkpoint import (
     save_checkpoint,
     write_weights,
 )
+from widthwise.training.checksum import compute_checksum, describe_damage
 from widthwise.training.network import build_elastic, load_splits
 from widthwise.training.recipe import Recipe, parse_recipe
 from widthwise.zoo import DataSplits
@@ -52,8 +53,10 @@ class RunState(BaseModel):
     """How far a run is.
 
     `status` is "running" also after a crash; `widths_trained` holds the narrowest and the widest units per group;
-    `training_macs` counts in epochs of a plain training; `data_folder` is where the files of the data were, None for
-    the usual places.
+    `training_cost_epochs` is the MACs of the whole training in units of those of one epoch of a plain training;
+    `data_folder` is where the files of the data were, None for the usual places. `checkpoint_sha256` is what
+    `save_checkpoint` returned for the last finished epoch, `weights_sha256` the checksum of each file of weights of
+    a finished run, by its name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -62,9 +65,11 @@ class RunState(BaseModel):
     finished_epochs: Annotated[int, Field(ge=0)]
     epochs: Annotated[int, Field(ge=1)]
     widths_trained: dict[str, dict[str, int]]
-    training_macs: float | None
+    training_cost_epochs: float | None
     training_seconds: float
     data_folder: str | None
+    checkpoint_sha256: str | None
+    weights_sha256: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +93,7 @@ class Run:
                 f"expected a run directory {folder} with a {_RUN}, got none; "
                 f"make one: widthwise train RECIPE --out {folder}"
             )
-        content = read_json(folder / _RUN, schema=_SCHEMA, what="run")
+        content = read_json(folder / _RUN, schema=_SCHEMA, what="run", remedy=_REMEDY)
         content.pop("schema")
         try:
             state = RunState.model_validate(content)
@@ -105,9 +110,20 @@ class Run:
         """Return whether `path` holds a run, be it damaged."""
         return (Path(path) / _RUN).is_file()
 
+    @staticmethod
+    def is_free(path: str | Path) -> bool:
+        """Return whether a run can be made in `path`: nothing there but what a `create` that was killed may leave."""
+        folder = Path(path)
+        names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set[str]()
+        whole = {name for name in names if not (name.startswith(".") and ".partial." in name)}
+        # A recipe without an environment is not from us: that is written first.
+        return whole in (set(), {_ENVIRONMENT}, {_ENVIRONMENT, _RECIPE})
+
     @classmethod
     def create(cls, path: str | Path, recipe: Recipe, state: RunState) -> "Run":
         """Return a new run in `path`, replacing the one there, of which only files of a run are removed.
+
+        Killed halfway it leaves a run without a finished epoch, or a folder that `is_free`.
 
         Raises:
             RunError: Where the folder cannot be written.
@@ -120,13 +136,15 @@ class Run:
             raise RunError(
                 f"expected to be able to write to the folder {run.path}, got: {reason}; give another --out"
             ) from cause
-        # The state goes first: from here on the folder says that nothing is trained, whatever else still stands in it.
+        if cls.exists(run.path):
+            # From here on the folder says that nothing is trained, whatever else still stands in it.
+            run._write_state()
         write_json(run.path / _ENVIRONMENT, {"schema": _SCHEMA, **describe_environment()})
-        run._write_state()
         write_text(run.path / _RECIPE, recipe.to_toml())
         for name in (_METRICS, _WEIGHTS, _ELASTIC, *_CURVES):
             (run.path / name).unlink(missing_ok=True)
         shutil.rmtree(run.path / _CHECKPOINTS, ignore_errors=True)
+        run._write_state()
         return run
 
     def advance(self, **changes: object) -> "Run":
@@ -139,8 +157,12 @@ class Run:
         """Return the run with one more finished epoch: checkpoint and line of metrics on disk, then recorded."""
         lines = [*self.read_metrics(), dict(metrics)]
         write_text(self.path / _METRICS, "".join(json.dumps(line) + "\n" for line in lines))
-        save_checkpoint(self.path / _CHECKPOINTS, epoch, checkpoint)
-        changed = self.advance(finished_epochs=epoch, training_seconds=self.state.training_seconds + seconds)
+        checksum = save_checkpoint(self.path / _CHECKPOINTS, epoch, checkpoint)
+        changed = self.advance(
+            finished_epochs=epoch,
+            training_seconds=self.state.training_seconds + seconds,
+            checkpoint_sha256=checksum,
+        )
         drop_checkpoints(self.path / _CHECKPOINTS, keep=epoch)
         return changed
 
@@ -150,7 +172,8 @@ class Run:
         Raises:
             RunError: Where it is missing or damaged.
         """
-        return load_checkpoint(self.path / _CHECKPOINTS, self.state.finished_epochs)
+        folder, state = self.path / _CHECKPOINTS, self.state
+        return load_checkpoint(folder, state.finished_epochs, sha256=state.checkpoint_sha256)
 
     def read_metrics(self) -> list[dict[str, object]]:
         """Return the metrics of each finished epoch, in order.
@@ -173,9 +196,25 @@ class Run:
 
     def finish(self, model: Elastic) -> "Run":
         """Return the run as finished, the weights of `model` on disk, any other tensors beside them."""
-        self._write_tensors(_WEIGHTS, model.state_dict())
-        self._write_tensors(_ELASTIC, model.elastic_state())
-        return self.advance(status="finished")
+        return self._finish(model.state_dict(), model.elastic_state())
+
+    def find_damage(self) -> str | None:
+        """Return what is wrong with the weights of a finished run, None where they are as they were written."""
+        recorded = self.state.weights_sha256
+        found = (describe_damage(self.path / name, recorded.get(name)) for name in {_WEIGHTS: "", **recorded})
+        return next((damage for damage in found if damage is not None), None)
+
+    def restore_weights(self) -> "Run":
+        """Return the finished run with its weights written anew, from the checkpoint of its last epoch.
+
+        Raises:
+            RunError: Where the checkpoint is missing or damaged too.
+        """
+        try:
+            checkpoint = self.read_checkpoint()
+        except RunError as cause:
+            raise RunError(f"{self.find_damage()}, and no whole checkpoint to take it from; {_REMEDY}") from cause
+        return self._finish(checkpoint.weights, cast("Mapping[str, Tensor]", checkpoint.state["elastic"]))
 
     def load_model(self) -> Elastic:
         """Return the trained elastic model, in eval mode.
@@ -188,6 +227,12 @@ class Run:
                 f"expected a finished run in {self.path}, got one that is {self.state.status} after epoch "
                 f"{self.state.finished_epochs} of {self.state.epochs}; "
                 "continue it with the same `widthwise train` command"
+            )
+        damage = self.find_damage()
+        if damage is not None:
+            raise RunError(
+                f"{damage}; the same `widthwise train` command restores it from the checkpoint, "
+                "or with --overwrite trains again"
             )
         model = build_elastic(self.recipe)
         weights = read_weights(self.path / _WEIGHTS)
@@ -233,6 +278,14 @@ class Run:
 
     def _write_state(self) -> None:
         write_json(self.path / _RUN, {"schema": _SCHEMA, **self.state.model_dump()})
+
+    def _finish(self, weights: Mapping[str, Tensor], elastic: Mapping[str, Tensor]) -> "Run":
+        self._write_tensors(_WEIGHTS, weights)
+        self._write_tensors(_ELASTIC, elastic)
+        names = [_WEIGHTS, *([_ELASTIC] if elastic else [])]
+        return self.advance(
+            status="finished", weights_sha256={name: compute_checksum(self.path / name) for name in names}
+        )
 
     def _write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:
         if tensors:
