@@ -23,7 +23,7 @@ def test_pictures_are_loaded_by_name(name: str, kind: type, data_folder: Path) -
 
 
 def test_the_folder_reaches_the_set(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"^expected {tmp_path}/train-images-idx3-ubyte.gz with sha256 3aede38d6186"):
+    with pytest.raises(DataError, match=f"^expected {tmp_path}/train-images-idx3-ubyte.gz .sha256 3aede38d6186"):
         load_data("fashion", str(tmp_path))
 
 

@@ -13,7 +13,7 @@ from widthwise._shared import DataError, MissingExtraError
 from widthwise.zoo.data import download
 from widthwise.zoo.data.download import download_files
 from widthwise.zoo.data.image_set import TRAIN_IMAGES, TRAIN_LABELS, ImageSet
-from widthwise.zoo.data.local_files import remedy
+from widthwise.zoo.data.local_files import describe_failure
 from widthwise.zoo.data.pictures import load_pictures
 
 pooch = pytest.importorskip("pooch")
@@ -73,7 +73,7 @@ def served_set(server: Server, make_set: MakeSet) -> ImageSet:
 
 
 def message(image_set: ImageSet, file: str, got: str) -> str:
-    return f"expected {file} with sha256 {image_set.sha256[file]}, {got}; {remedy(image_set)}"
+    return describe_failure(image_set, Path(file), got)
 
 
 def names(folder: Path) -> list[str]:
@@ -112,7 +112,7 @@ def test_a_file_with_another_checksum_is_an_error_and_is_not_kept(
     (server.folder / TRAIN_LABELS).write_bytes(b"something else")
     with pytest.raises(DataError) as caught:
         download_files(served_set, tmp_path)
-    assert str(caught.value) == message(served_set, TRAIN_LABELS, f"{server.address} sent a file with another sha256")
+    assert str(caught.value) == message(served_set, TRAIN_LABELS, f"another file from {server.address}")
     assert names(tmp_path / "tiny_pictures") == [TRAIN_IMAGES]
     (server.folder / TRAIN_LABELS).write_bytes(good)
     assert names(download_files(served_set, tmp_path)) == sorted(served_set.sha256)
@@ -122,7 +122,7 @@ def test_a_file_cut_on_the_way_is_an_error_and_is_not_kept(
     served_set: ImageSet, server: Server, tmp_path: Path
 ) -> None:
     server.handler.cut = frozenset([TRAIN_LABELS])
-    with pytest.raises(DataError, match=f"^expected {TRAIN_LABELS} with sha256 [0-9a-f]*, the download from .* failed"):
+    with pytest.raises(DataError, match=rf"^expected {TRAIN_LABELS} \(sha256 [0-9a-f]*\.\.\.\), got no answer from"):
         download_files(served_set, tmp_path)
     assert names(tmp_path / "tiny_pictures") == [TRAIN_IMAGES]
 
@@ -141,7 +141,7 @@ def test_no_network_is_one_clear_error(served_set: ImageSet, server: Server, tmp
     server.stop()
     with pytest.raises(DataError) as caught:
         load_pictures(served_set, cache=tmp_path)
-    got = f"the download from {server.address} failed (ConnectionError)"
+    got = f"no answer from {server.address} (ConnectionError)"
     assert str(caught.value) == message(served_set, TRAIN_IMAGES, got)
     assert "\n" not in str(caught.value)
 
@@ -150,7 +150,7 @@ def test_a_file_that_the_server_lacks_is_an_error(served_set: ImageSet, server: 
     (server.folder / TRAIN_LABELS).unlink()
     with pytest.raises(DataError) as caught:
         download_files(served_set, tmp_path)
-    got = f"the download from {server.address} failed (HTTPError)"
+    got = f"no answer from {server.address} (HTTPError)"
     assert str(caught.value) == message(served_set, TRAIN_LABELS, got)
 
 
@@ -163,7 +163,7 @@ def test_a_cache_that_cannot_be_written_is_an_error(
     monkeypatch.setattr("pooch.core.make_local_storage", refuse)
     with pytest.raises(DataError) as caught:
         download_files(served_set, tmp_path / "cache")
-    got = "cannot write to the cache folder (Permission denied)"
+    got = "a cache folder that cannot be written (Permission denied)"
     assert str(caught.value) == message(served_set, TRAIN_IMAGES, got)
 
 
@@ -176,7 +176,7 @@ def test_without_pooch_the_error_names_the_file_and_the_extra(
     monkeypatch.setattr(download, "require", lack)
     with pytest.raises(DataError) as caught:
         download_files(served_set, tmp_path)
-    assert str(caught.value) == message(served_set, TRAIN_IMAGES, "found no data folder and no pooch to download it")
+    assert str(caught.value) == message(served_set, TRAIN_IMAGES, "no data folder and no pooch to download it")
     assert "pip install 'widthwise[data]'" in str(caught.value)
 
 

@@ -6,12 +6,12 @@ import pytest
 
 from widthwise._shared import DataError
 from widthwise.zoo.data.image_set import MNIST, TRAIN_IMAGES, ImageSet
-from widthwise.zoo.data.local_files import read_files, remedy
+from widthwise.zoo.data.local_files import read_files
 
 MakeSet = Callable[..., ImageSet]
 REMEDY = (
-    "put the four files of tiny into a folder and pass it with --data DIR or WIDTHWISE_DATA=DIR, "
-    "or use neither and pip install 'widthwise[data]' to download them"
+    "name the folder of the tiny files with --data DIR or WIDTHWISE_DATA, "
+    "or name none and pip install 'widthwise[data]' to download them"
 )
 
 
@@ -32,23 +32,19 @@ def test_the_subfolder_comes_before_the_folder(make_set: MakeSet, tmp_path: Path
     assert digests(image_set, tmp_path) == image_set.sha256
 
 
-def test_the_remedy_names_all_three_ways(make_set: MakeSet, tmp_path: Path) -> None:
-    assert remedy(make_set(tmp_path)) == REMEDY
-
-
 def test_a_missing_file_is_an_error_that_names_it(make_set: MakeSet, tmp_path: Path) -> None:
     image_set = make_set(tmp_path)
     path = tmp_path / TRAIN_IMAGES
     path.unlink()
     with pytest.raises(DataError) as caught:
         read_files(image_set, tmp_path)
-    expected = image_set.sha256[TRAIN_IMAGES]
-    assert str(caught.value) == f"expected {path} with sha256 {expected}, found no such file; {REMEDY}"
+    expected = image_set.sha256[TRAIN_IMAGES][:12]
+    assert str(caught.value) == f"expected {path} (sha256 {expected}...), got no such file; {REMEDY}"
 
 
 def test_a_missing_folder_is_an_error_that_names_it(make_set: MakeSet, tmp_path: Path) -> None:
     image_set = make_set(tmp_path)
-    with pytest.raises(DataError, match=f"^expected {tmp_path / 'no' / TRAIN_IMAGES} with .* found no such file; put"):
+    with pytest.raises(DataError, match=f"^expected {tmp_path / 'no' / TRAIN_IMAGES} .* got no such file; name"):
         read_files(image_set, tmp_path / "no")
 
 
@@ -59,8 +55,11 @@ def test_a_file_that_cannot_be_read_is_an_error_that_says_why(make_set: MakeSet,
     path.mkdir()
     with pytest.raises(DataError) as caught:
         read_files(image_set, tmp_path)
-    expected = image_set.sha256[TRAIN_IMAGES]
-    assert str(caught.value) == f"expected {path} with sha256 {expected}, cannot read it (Is a directory); {REMEDY}"
+    expected = image_set.sha256[TRAIN_IMAGES][:12]
+    assert (
+        str(caught.value)
+        == f"expected {path} (sha256 {expected}...), got one that cannot be read (Is a directory); {REMEDY}"
+    )
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "empty"])
@@ -72,14 +71,12 @@ def test_a_damaged_file_is_an_error_that_shows_both_checksums(make_set: MakeSet,
     path.write_bytes(changed)
     with pytest.raises(DataError) as caught:
         read_files(image_set, tmp_path)
-    expected, got = image_set.sha256[TRAIN_IMAGES], hashlib.sha256(changed).hexdigest()
-    assert str(caught.value) == (
-        f"expected {path} with sha256 {expected}, got sha256 {got} (another or a damaged file); {REMEDY}"
-    )
+    expected, got = image_set.sha256[TRAIN_IMAGES][:12], hashlib.sha256(changed).hexdigest()[:12]
+    assert str(caught.value) == f"expected {path} (sha256 {expected}...), got sha256 {got}...; {REMEDY}"
 
 
 def test_the_file_of_another_known_set_is_called_so(data_folder: Path, make_set: MakeSet, tmp_path: Path) -> None:
     image_set = make_set(tmp_path)
     (tmp_path / TRAIN_IMAGES).write_bytes((data_folder / MNIST.folder / TRAIN_IMAGES).read_bytes())
-    with pytest.raises(DataError, match="got the file of mnist; put the four files of tiny into a folder"):
+    with pytest.raises(DataError, match="got the file of mnist; name the folder of the tiny files"):
         read_files(image_set, tmp_path)

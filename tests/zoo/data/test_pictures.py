@@ -69,7 +69,7 @@ def test_an_empty_variable_is_as_good_as_none(
 
 def test_nothing_is_downloaded_where_a_folder_is_named(make_set: MakeSet, tmp_path: Path) -> None:
     image_set = make_set(tmp_path / "cache" / "tiny_pictures")
-    with pytest.raises(DataError, match="found no such file"):
+    with pytest.raises(DataError, match="got no such file"):
         load_pictures(image_set, tmp_path / "empty", cache=tmp_path / "cache")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from widthwise._shared import DataError, MissingExtraError, require, track
 from widthwise.zoo.data.image_set import ImageSet
-from widthwise.zoo.data.local_files import remedy
+from widthwise.zoo.data.local_files import describe_failure
 
 __all__ = ["download_files"]
 
@@ -27,9 +27,7 @@ def download_files(image_set: ImageSet, cache: Path | None = None) -> Path:
     try:
         pooch = require("pooch", "data")
     except MissingExtraError as error:
-        raise _failure(
-            image_set, next(iter(image_set.sha256)), "found no data folder and no pooch to download it"
-        ) from error
+        raise _failure(image_set, next(iter(image_set.sha256)), "no data folder and no pooch to download it") from error
     folder = (Path(pooch.os_cache("widthwise")) if cache is None else cache) / image_set.folder
     registry = {file: f"sha256:{sha256}" for file, sha256 in image_set.sha256.items()}
     fetcher = pooch.create(path=folder, base_url=image_set.address, registry=registry)
@@ -43,16 +41,16 @@ def _download_file(fetch: Callable[[str], object], image_set: ImageSet, file: st
     try:
         fetch(file)
     except PermissionError as error:
-        raise _failure(image_set, file, f"cannot write to the cache folder ({error.strerror or error})") from error
+        raise _failure(image_set, file, f"a cache folder that cannot be written ({error.strerror or error})") from error
     except OSError as error:  # Every error of requests is one, "no network" and "no such page" included.
-        got = f"the download from {image_set.address} failed ({type(error).__name__})"
+        got = f"no answer from {image_set.address} ({type(error).__name__})"
         raise _failure(image_set, file, got) from error
     except ValueError as error:  # What pooch raises for another checksum.
-        raise _failure(image_set, file, f"{image_set.address} sent a file with another sha256") from error
+        raise _failure(image_set, file, f"another file from {image_set.address}") from error
 
 
 def _failure(image_set: ImageSet, file: str, got: str) -> DataError:
-    return DataError(f"expected {file} with sha256 {image_set.sha256[file]}, {got}; {remedy(image_set)}")
+    return DataError(describe_failure(image_set, Path(file), got))
 
 
 @contextmanager
