@@ -37,6 +37,13 @@ def test_linear_takes_any_number_of_leading_axes() -> None:
     assert Node(aten.linear.default, randn(4), randn(5, 4)).check() == "Z"
 
 
+def test_linear_with_a_vector_for_a_weight_has_no_outputs_to_carry() -> None:
+    node = Node(aten.linear.default, randn(3, 4), randn(4))
+    assert node.outputs == [node.inputs[0][:1]]
+    assert node.outcome.contracted == {"weight": 0}
+    assert node.check() == "Z"
+
+
 @settings(max_examples=15)
 @given(SIZES, SIZES, SIZES, st.integers(2, 3))
 def test_matrix_products_sum_over_the_inner_axis(rows: int, inner: int, columns: int, batch: int) -> None:

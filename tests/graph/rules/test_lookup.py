@@ -1,3 +1,4 @@
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,10 +37,14 @@ def test_indices_broadcast_and_those_that_stand_apart_come_first() -> None:
     apart = Node(aten.index.Tensor, x, [table, None, torch.tensor([0, 1, 2])])
     assert apart.outputs[0][2] == apart.inputs[0][1]
     assert apart.check() == "L"
+    later = Node(aten.index.Tensor, randn(2, 3, 4, 5), [None, table, None, torch.tensor([0, 1, 2])])
+    assert later.outputs[0][2:] == (later.inputs[0][0], later.inputs[0][2])
+    assert later.check() == "L"
 
 
-def test_a_mask_keeps_everything() -> None:
-    node = Node(aten.index.Tensor, randn(3, 4), [torch.tensor([True, False, True])])
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8])
+def test_a_mask_keeps_everything(dtype: torch.dtype) -> None:
+    node = Node(aten.index.Tensor, randn(3, 4), [torch.tensor([1, 0, 1], dtype=dtype)])
     assert node.atoms == {}
     assert node.reason(0, 1).endswith(" selects by a mask, or not at all")
     assert all(isinstance(term, Frozen) for term in node.outputs[0])
