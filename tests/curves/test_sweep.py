@@ -9,7 +9,8 @@ from tests.curves.evaluations import BATCH, fails_below, first_output, short_tim
 from tests.curves.stand_in import StandIn
 from widthwise._shared import CurveError, WidthError
 from widthwise.curves import Score, curve, sweep
-from widthwise.measure import count_parameters, safetensors_bytes
+from widthwise.measure import count_parameters
+from widthwise.slicing.formats import exported_bytes
 
 # What is measured
 
@@ -29,7 +30,7 @@ def test_costs_are_those_of_the_extracted_network(model: StandIn) -> None:
     for point in curve(model, first_output, widths=[1.0, 0.5, {"fc1": 5}], latency=False):
         small = model.extract(point)
         assert point.params == count_parameters(small)
-        assert point.bytes == safetensors_bytes(small)
+        assert point.bytes == exported_bytes(small, point.widths)
         assert point.macs == model.macs(point) == sum(p.numel() for p in small.parameters() if p.dim() == 2)
         assert point.widths == model.widths(point)
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from widthwise.curves import Curve, Score, curve
-from widthwise.elastic import Elastic, Law
+from widthwise.elastic import Elastic, Law, export
+from widthwise.zoo import MLP, ResidualConvNet
 
 INPUTS = torch.randn(64, 8, generator=torch.Generator().manual_seed(1))
 LABELS = INPUTS[:, :3].argmax(dim=1)
@@ -55,14 +55,29 @@ def test_the_full_point_is_the_network_itself(model: Elastic, found: Curve) -> N
     assert found.full.params == sum(parameter.numel() for parameter in model.net.parameters())
 
 
-def test_macs_and_bytes_are_those_of_the_files_taken_home(model: Elastic, found: Curve, tmp_path: Path) -> None:
+def test_macs_are_those_of_the_networks_taken_home(model: Elastic, found: Curve) -> None:
     for point in found:
-        small = model.extract(point)
-        save_file(small.state_dict(), tmp_path / "small.safetensors")
-        assert point.bytes == (tmp_path / "small.safetensors").stat().st_size
+        small = model.extract(point, calibrate=[INPUTS])
         assert point.macs == sum(part.weight.numel() for part in small.modules() if isinstance(part, nn.Linear))
 
 
+@pytest.mark.parametrize("kind", ["mlp", "convnet", "mlp in float64"])
+def test_bytes_are_those_of_the_files_taken_home(kind: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = ResidualConvNet(1, 3, [8, 33]) if kind == "convnet" else MLP([8, 110, 101, 3], batch_norm=True)
+    x = torch.randn(4, 1, 8, 8) if kind == "convnet" else torch.randn(4, 8)
+    net, x = (net.double(), x.double()) if kind == "mlp in float64" else (net, x)
+    model = Elastic(net.eval(), (x,), law=Law(lowest=1 / 16))
+    points = curve(model, lambda net: net(x).detach().sum() / 3, calibrate=[x], latency=False).points
+    assert len({point.bytes for point in points}) == len(points) > 5
+    path = tmp_path / "small.safetensors"
+
+    for point in points:
+        for width in (point, point.width, point.widths):
+            assert export(model, width, path, calibrate=[x]).size_bytes == point.bytes
+
+
+@pytest.mark.filterwarnings("ignore:expected BatchNorm statistics")
 def test_a_point_is_a_width_to_run_and_extract_at(model: Elastic, found: Curve) -> None:
     point = found.pick(max_params=found.points[2].params)
 

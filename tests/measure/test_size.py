@@ -21,15 +21,12 @@ INTEGERS = [
     torch.uint32,
     torch.uint64,
 ]
-FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.float8_e4m3fn, torch.float8_e5m2]
 
 
-def bytes_of_a_written_file(net: nn.Module, folder: Path) -> int:
-    state = {
-        name: (tensor.float() if tensor.dtype.is_floating_point else tensor).contiguous()
-        for name, tensor in state_on_disk(net).items()
-    }
-    save_file(state, folder / "net.safetensors")
+def bytes_of_a_written_file(net: nn.Module, folder: Path, metadata: dict[str, str] | None = None) -> int:
+    state = {name: tensor.contiguous() for name, tensor in state_on_disk(net).items()}
+    save_file(state, folder / "net.safetensors", metadata)
     return (folder / "net.safetensors").stat().st_size
 
 
@@ -73,10 +70,18 @@ def test_size_of_one_number_is_pinned() -> None:
     assert safetensors_bytes(make_holder({"w": torch.zeros(1)})) == 8 + 56 + 4
 
 
-def test_doubles_and_halves_count_as_float32() -> None:
-    sizes = {safetensors_bytes(nn.Linear(6, 5).to(dtype)) for dtype in FLOATS}
+@pytest.mark.parametrize("length", range(12))
+def test_metadata_that_fill_their_room_give_a_file_of_the_size_told(length: int, tmp_path: Path) -> None:
+    metadata = {"note": "x" * length}
+    room = len(f'"__metadata__":{{"note":"{metadata["note"]}"}},')
 
-    assert sizes == {safetensors_bytes(nn.Linear(6, 5))}
+    assert safetensors_bytes(nn.Linear(3, 2), room=room) == bytes_of_a_written_file(nn.Linear(3, 2), tmp_path, metadata)
+
+
+def test_doubles_and_halves_count_as_what_they_are() -> None:
+    sizes = [safetensors_bytes(make_holder({"w": torch.zeros(1000, dtype=dtype)})) for dtype in FLOATS[:4]]
+
+    assert [size // 1000 for size in sizes] == [2, 2, 4, 8]
 
 
 def test_a_tied_tensor_is_held_once_under_its_first_name() -> None:

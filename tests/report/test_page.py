@@ -91,7 +91,7 @@ def test_the_pick_comes_first_and_is_marked_in_the_table(tmp_path: Path) -> None
         ("0.25", "width picked"),
         ("97.2%", "accuracy, 98.2% at full width"),
         ("55,050", "parameters, 20.4% of full"),
-        ("220.0", "kB as float32, 20.5% of full"),
+        ("220.0", "kB as .safetensors, 20.5% of full"),
         ("0.017", "ms per sample, 45% of full"),
     ]
     assert page.index("tiles") < page.index("<svg")
@@ -101,7 +101,12 @@ def test_without_full_width_or_latency_the_tiles_stand_alone(tmp_path: Path) -> 
     point = replace(make_point(4, 0.9), latency_ms=None)
     page = write(tmp_path, Curve(points=(point,), name="accuracy"), point=point)
 
-    assert re.findall(r"</b><span>(.*?)</span>", page) == ["width picked", "accuracy", "parameters", "kB as float32"]
+    assert re.findall(r"</b><span>(.*?)</span>", page) == [
+        "width picked",
+        "accuracy",
+        "parameters",
+        "kB as .safetensors",
+    ]
     assert "Latency" not in page
 
 

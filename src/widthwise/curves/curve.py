@@ -78,7 +78,7 @@ class Curve:
         Args:
             max_params: Most parameters.
             max_macs: Most multiply-accumulate operations per sample.
-            max_bytes: Largest float32 .safetensors file.
+            max_bytes: Largest .safetensors file, as `export` writes it.
             max_latency_ms: Longest median time of one pass, batch 1, one thread.
             min_score: Worst score: the least where higher is better, else the greatest.
             max_drop: Most that the score may be worse than at full width, in its own unit, or relative to it as in

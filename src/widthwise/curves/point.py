@@ -23,7 +23,7 @@ class Point:
         scores: Every score by name, that one included.
         params: Numbers in the parameters.
         macs: Multiply-accumulate operations of one sample.
-        bytes: Size as a float32 .safetensors file.
+        bytes: Size of the .safetensors file that `export` writes, to the byte.
         latency_ms: Median time of one pass at batch 1 on one thread, in milliseconds; None where it was not measured.
         latency_range_ms: 10th and 90th percentile of that time.
     """

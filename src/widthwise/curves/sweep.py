@@ -20,7 +20,8 @@ from widthwise.curves.grid import Candidate, HasWidths, Width, half_octaves, mak
 from widthwise.curves.point import Point
 from widthwise.curves.resume import Header, check_folder, read_finished, widths_key
 from widthwise.curves.score import Score
-from widthwise.measure import count_parameters, safetensors_bytes, time_latency
+from widthwise.measure import count_parameters, time_latency
+from widthwise.slicing.formats import exported_bytes
 
 __all__ = ["Evaluate", "Sweepable", "curve"]
 
@@ -156,7 +157,7 @@ class _Plan:
             score=0.0,
             params=count_parameters(net),
             macs=self.model.macs(candidate.widths),
-            bytes=safetensors_bytes(net),
+            bytes=exported_bytes(net, candidate.widths),
         )
         if self.latency:
             args, kwargs = self.model.example_batch(1)

@@ -15,17 +15,22 @@ from widthwise._shared import WidthwiseError
 
 __all__ = ["safetensors_bytes", "state_on_disk"]
 
-# Every dtype that stays as it is, with its name in the file, in the order in which the format lays tensors out.
-# Floating dtypes become float32. Names and order: the Dtype enumeration of safetensors, last one first.
+# Every dtype with its name in the file, in the order in which the format lays tensors out: the Dtype enumeration of
+# safetensors, last one first.
 _NAMES: dict[torch.dtype, str] = {
     torch.uint64: "U64",
     torch.int64: "I64",
+    torch.float64: "F64",
     torch.complex64: "C64",
     torch.float32: "F32",
     torch.uint32: "U32",
     torch.int32: "I32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
     torch.uint16: "U16",
     torch.int16: "I16",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
     torch.int8: "I8",
     torch.uint8: "U8",
     torch.bool: "BOOL",
@@ -36,10 +41,14 @@ _LENGTH_BYTES = 8
 _ALIGNMENT = 8
 
 
-def safetensors_bytes(net: nn.Module) -> int:
-    """Return the bytes of the .safetensors file of `net`: its `state_on_disk`, floats as float32, no metadata.
+def safetensors_bytes(net: nn.Module, *, room: int = 0) -> int:
+    """Return the bytes of the .safetensors file of `net`, which holds its `state_on_disk`.
 
     Nothing is written or copied, and a network on the meta device will do.
+
+    Args:
+        net: The network.
+        room: Bytes of the header that are kept for metadata.
 
     Raises:
         WidthwiseError: Where a tensor has no shape yet, or a dtype that the format lacks.
@@ -48,15 +57,15 @@ def safetensors_bytes(net: nn.Module) -> int:
         >>> safetensors_bytes(nn.Linear(3, 2)) > 4 * 8
         True
     """
-    entries = [(_stored_dtype(name, tensor), name, tensor) for name, tensor in state_on_disk(net).items()]
+    entries = [(_rank(name, tensor), name, tensor) for name, tensor in state_on_disk(net).items()]
     header: dict[str, object] = {}
     offset = 0
-    for dtype, name, tensor in sorted(entries, key=lambda entry: (_RANKS[entry[0]], entry[1].encode())):
-        end = offset + tensor.numel() * dtype.itemsize
-        header[name] = {"dtype": _NAMES[dtype], "shape": list(tensor.shape), "data_offsets": [offset, end]}
+    for _, name, tensor in sorted(entries, key=lambda entry: (entry[0], entry[1].encode())):
+        end = offset + tensor.numel() * tensor.dtype.itemsize
+        header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [offset, end]}
         offset = end
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    return _LENGTH_BYTES + -(-len(text) // _ALIGNMENT) * _ALIGNMENT + offset
+    return _LENGTH_BYTES + -(-(len(text) + room) // _ALIGNMENT) * _ALIGNMENT + offset
 
 
 def state_on_disk(net: nn.Module) -> dict[str, Tensor]:
@@ -88,12 +97,10 @@ def _memory_of(tensor: Tensor) -> object:
     return storage.cdata, tensor.storage_offset(), tensor.shape, tensor.stride()
 
 
-def _stored_dtype(name: str, tensor: Tensor) -> torch.dtype:
-    if tensor.dtype.is_floating_point:
-        return torch.float32
-    if tensor.dtype not in _NAMES:
+def _rank(name: str, tensor: Tensor) -> int:
+    if tensor.dtype not in _RANKS:
         raise WidthwiseError(
             f"expected dtypes that a .safetensors file can hold, got {tensor.dtype} in {name}; convert that tensor "
             "first"
         )
-    return tensor.dtype
+    return _RANKS[tensor.dtype]

@@ -71,7 +71,7 @@ def _tiles(curve: Curve, point: Point) -> str:
         ("width picked", point.label, ""),
         (curve.name, score_words(point.score, as_share=as_share), "" if full is None else _full_words(full, as_share)),
         ("parameters", f"{point.params:,}", _share(point.params, full and full.params)),
-        ("kB as float32", f"{point.bytes / 1000:,.1f}", _share(point.bytes, full and full.bytes)),
+        ("kB as .safetensors", f"{point.bytes / 1000:,.1f}", _share(point.bytes, full and full.bytes)),
     ]
     if point.latency_ms is not None:
         tiles.append(("ms per sample", f"{point.latency_ms:.3f}", _share(point.latency_ms, full and full.latency_ms)))
@@ -104,7 +104,7 @@ def _row(cells: Sequence[str], tag: str, more: str = "") -> str:
 
 
 def _note(curve: Curve) -> str:
-    sentences = ["Scores and costs are those of the extracted networks. kB is 1000 bytes of float32 .safetensors."]
+    sentences = ["Scores and costs are those of the extracted networks. kB is 1000 bytes of .safetensors."]
     if any(point.latency_ms is not None for point in curve.points):
         sentences.append("Latency is the median of one pass at batch 1 on one thread.")
     if curve.is_calibrated:

@@ -1,14 +1,17 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, load_model
 from torch import nn
 
 from tests.slicing.formats.samples import FACTS, batch_of, make_mixer, make_net, make_plain, make_tied, named_batch_of
-from widthwise.slicing.formats import FORMATS, Format
+from widthwise.slicing.formats import FORMATS, Format, exported_bytes
 
+SAFETENSORS = FORMATS[".safetensors"]
 suffixes = pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 
 
@@ -66,3 +69,39 @@ def test_safetensors_carry_the_facts(tmp_path: Path) -> None:
     path = write(FORMATS[".safetensors"], make_net(), tmp_path / "net")
     with safe_open(path, framework="pt") as file:
         assert file.metadata() == FACTS
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("units", [1, 9, 10, 99, 100])
+@pytest.mark.parametrize("score", [None, 1.0, -1.7976931348623157e308])
+def test_the_size_of_a_safetensors_file_is_known_before_it_is_written(
+    dtype: torch.dtype, units: int, score: float | None, tmp_path: Path
+) -> None:
+    net = nn.Sequential(nn.Linear(4, units), nn.BatchNorm1d(units), nn.Linear(units, 3)).to(dtype).eval()
+    widths = {"0": units, 'a "ä"': 3}
+    facts = {"made_by": "widthwise 0.1", "torch": "2.13.0", "widths": json.dumps(widths)}
+    facts |= {} if score is None else {"score": repr(score)}
+    SAFETENSORS.write(replace(make_plain(net), facts=facts), tmp_path / "net.safetensors")
+    assert (tmp_path / "net.safetensors").stat().st_size == exported_bytes(net, widths)
+    with safe_open(tmp_path / "net.safetensors", framework="pt") as file:
+        assert file.metadata() == facts
+    assert load_file(tmp_path / "net.safetensors").keys() == net.state_dict().keys()
+
+
+def test_a_fact_that_is_longer_than_its_room_is_cut(tmp_path: Path) -> None:
+    facts = {"made_by": "widthwise " + "1" * 90, "torch": "2" * 90, "score": "3" * 90, "widths": '{"0": 5}'}
+    SAFETENSORS.write(replace(make_plain(), facts=facts), tmp_path / "net.safetensors")
+    assert (tmp_path / "net.safetensors").stat().st_size == exported_bytes(make_net(), {"0": 5})
+    with safe_open(tmp_path / "net.safetensors", framework="pt") as file:
+        assert file.metadata() == {
+            "made_by": "widthwise " + "1" * 22,
+            "torch": "2" * 32,
+            "score": "3" * 24,
+            "widths": '{"0": 5}',
+        }
+
+
+def test_a_tied_network_has_the_size_told_and_is_loaded_by_safetensors(tmp_path: Path) -> None:
+    SAFETENSORS.write(replace(make_plain(make_tied()), facts={"widths": "{}"}), tmp_path / "net.safetensors")
+    assert (tmp_path / "net.safetensors").stat().st_size == exported_bytes(make_tied(), {})
+    assert load_model(make_tied(), tmp_path / "net.safetensors") == (set(), [])

@@ -8,9 +8,9 @@ from widthwise._shared import ExportError
 from widthwise.slicing.formats.format import Format, Plain, Reader, find_reason
 from widthwise.slicing.formats.onnx import ONNX
 from widthwise.slicing.formats.pt2 import PT2
-from widthwise.slicing.formats.weights import PT, SAFETENSORS
+from widthwise.slicing.formats.weights import PT, SAFETENSORS, exported_bytes
 
-__all__ = ["FORMATS", "Format", "Plain", "Reader", "find_format", "find_reason"]
+__all__ = ["FORMATS", "Format", "Plain", "Reader", "exported_bytes", "find_format", "find_reason"]
 
 FORMATS: Mapping[str, Format] = MappingProxyType({".safetensors": SAFETENSORS, ".pt": PT, ".pt2": PT2, ".onnx": ONNX})
 
