@@ -3,9 +3,9 @@ import math
 import pytest
 
 from tests.curves.choices import COSTS, POINTS, choose, make_point, message_of
-from widthwise._shared import CurveError
+from widthwise._shared import CurveError, NoPointError
 from widthwise.curves import Limits, Point
-from widthwise.curves.pick import parse_drop
+from widthwise.curves.pick import choose_point, find_nearest, parse_drop
 
 # The rules, one by one
 
@@ -148,6 +148,24 @@ def test_a_refusal_names_the_nearest_point_and_what_to_ask_for() -> None:
 )
 def test_a_refusal_speaks_of_the_limits_that_its_point_breaks(limits: dict[str, object], message: str) -> None:
     assert message_of(**limits) == message
+
+
+def test_a_percentage_where_scores_are_shares_is_explained() -> None:
+    assert message_of(min_score=95.5) == (
+        "no point has a score of at least 95.5; the nearest is width 1 with score 0.97; "
+        "ask for min_score=0.97 or train longer; the scores here lie between 0 and 1: 95.5 % is 0.955"
+    )
+    assert message_of(min_score=100).endswith("; the scores here lie between 0 and 1: 100 % is 1")
+    assert message_of(min_score=101).endswith("or train longer")
+    assert message_of(min_score=0.99).endswith("or train longer")
+    assert message_of([make_point(1.0, 1.5, 10)], min_score=2).endswith("or train longer")
+
+
+def test_the_nearest_point_is_the_one_that_a_refusal_names() -> None:
+    for limits in (Limits(max_params=100), Limits(min_score=2.0), Limits(max_params=10_000, max_drop=0.05)):
+        nearest = find_nearest(POINTS, limits, higher_is_better=True)
+        with pytest.raises(NoPointError, match=f"the nearest is width {nearest.label} with "):
+            choose_point(POINTS, limits, higher_is_better=True)
 
 
 def test_a_refusal_says_at_most_where_lower_is_better() -> None:

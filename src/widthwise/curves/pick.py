@@ -9,7 +9,7 @@ from typing import final
 from widthwise._shared import CurveError, NoPointError
 from widthwise.curves.point import Point
 
-__all__ = ["Limits", "choose_point"]
+__all__ = ["Limits", "choose_point", "find_nearest"]
 
 # 0.97 - 0.96 is 0.01 and 9e-18 more: a drop may exceed its limit by this share of the full score, which is far below
 # any sample's worth.
@@ -24,7 +24,7 @@ class Limits:
     Attributes:
         max_params: Most parameters.
         max_macs: Most multiply-accumulate operations per sample.
-        max_bytes: Largest float32 .safetensors file.
+        max_bytes: Largest .safetensors file, as `export` writes it.
         max_latency_ms: Longest median time of one pass, batch 1 and one thread.
         min_score: Worst score: the least where higher is better, else the greatest.
         max_drop: Most that the score may be worse than at full width, in the score's own unit; "1%" is relative to the
@@ -87,6 +87,11 @@ def choose_point(points: Sequence[Point], limits: Limits, *, higher_is_better: b
     return min(admissible, key=cost)
 
 
+def find_nearest(points: Sequence[Point], limits: Limits, *, higher_is_better: bool) -> Point:
+    """Return the point with the least excess over the limits, each relative to its limit; arguments as above."""
+    return _find_nearest(points, _make_rules(points, limits, higher_is_better))
+
+
 def parse_drop(drop: object) -> tuple[float, bool]:
     """Return the number in a `max_drop`, and whether it is relative; "1%" gives (0.01, True).
 
@@ -121,6 +126,7 @@ class _Rule:
     scale: float  # what an excess is relative to
     has: Callable[[Point], str]  # what the point has, in words
     ask: Callable[[Point], str]  # the limit that this point would keep to
+    hint: str = ""  # what else to say where no point keeps to the limit
 
 
 def _make_rules(points: Sequence[Point], limits: Limits, higher_is_better: bool) -> list[_Rule]:
@@ -134,7 +140,7 @@ def _make_rules(points: Sequence[Point], limits: Limits, higher_is_better: bool)
     if limits.max_latency_ms is not None:
         rules.append(_latency_rule(points, limits.max_latency_ms))
     if limits.min_score is not None:
-        rules.append(_score_rule(limits.min_score, higher_is_better))
+        rules.append(_score_rule(points, limits.min_score, higher_is_better))
     if limits.max_drop is not None:
         rules.append(_drop_rule(points, limits.max_drop, higher_is_better))
     return rules
@@ -174,8 +180,9 @@ def _latency_rule(points: Sequence[Point], most: float) -> _Rule:
     )
 
 
-def _score_rule(bound: float, higher_is_better: bool) -> _Rule:
+def _score_rule(points: Sequence[Point], bound: float, higher_is_better: bool) -> _Rule:
     sign = 1.0 if higher_is_better else -1.0
+    is_percent = higher_is_better and 1 < bound <= 100 and all(0 <= point.score <= 1 for point in points)
     return _Rule(
         limit="min_score",
         demand=f"a score of {'at least' if higher_is_better else 'at most'} {bound:g}",
@@ -184,6 +191,7 @@ def _score_rule(bound: float, higher_is_better: bool) -> _Rule:
         scale=abs(bound) or 1.0,
         has=lambda point: f"score {_rounded(point.score, up=not higher_is_better)}",
         ask=lambda point: _rounded(point.score, up=not higher_is_better),
+        hint=f"; the scores here lie between 0 and 1: {bound:g} % is {bound / 100:g}" if is_percent else "",
     )
 
 
@@ -218,10 +226,14 @@ def _drop_rule(points: Sequence[Point], drop: float | str, higher_is_better: boo
     )
 
 
-def _describe_nearest(points: Sequence[Point], rules: Sequence[_Rule]) -> str:
-    nearest = min(
+def _find_nearest(points: Sequence[Point], rules: Sequence[_Rule]) -> Point:
+    return min(
         points, key=lambda point: (sum(max(rule.excess(point), 0.0) / rule.scale for rule in rules), point.params)
     )
+
+
+def _describe_nearest(points: Sequence[Point], rules: Sequence[_Rule]) -> str:
+    nearest = _find_nearest(points, rules)
     broken = [rule for rule in rules if rule.excess(nearest) > 0]
     found = ", ".join(rule.has(nearest) for rule in broken)
     if not any(rule.limit == "min_score" for rule in broken):
@@ -229,7 +241,10 @@ def _describe_nearest(points: Sequence[Point], rules: Sequence[_Rule]) -> str:
     asked = " and ".join(f"{rule.limit}={rule.ask(nearest)}" for rule in broken)
     remedy = "train with a smaller `lowest`" if all(rule.is_cost for rule in broken) else "train longer"
     demands = " and ".join(rule.demand for rule in rules)
-    return f"no point has {demands}; the nearest is width {nearest.label} with {found}; ask for {asked} or {remedy}"
+    hint = "".join(rule.hint for rule in broken)
+    return (
+        f"no point has {demands}; the nearest is width {nearest.label} with {found}; ask for {asked} or {remedy}{hint}"
+    )
 
 
 def _rounded(value: float, *, up: bool) -> str:
