@@ -39,4 +39,5 @@ def test_sizes_count_a_kilobyte_as_1000_bytes() -> None:
 
 
 def test_an_accuracy_is_in_percent_and_another_score_is_a_number() -> None:
-    assert (format_score(0.5, "accuracy"), format_score(12.3456, "perplexity")) == ("50.00 %", "12.35")
+    assert [format_score(0.5, name) for name in ("accuracy", "test_accuracy")] == ["50.00 %", "50.00 %"]
+    assert [format_score(12.3456, name) for name in ("perplexity", "accuracy")] == ["12.35", "12.35"]

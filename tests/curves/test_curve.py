@@ -45,10 +45,10 @@ def test_the_full_point_is_the_one_of_width_one() -> None:
 
 def test_a_curve_prints_as_a_table() -> None:
     assert str(CURVE) == (
-        "  width  accuracy  parameters  MACs   kB  latency ms\n"
-        "   0.25    0.5000          10     9  0.0       0.010\n"
-        "fc1=100    0.7500         100    99  0.4       0.100\n"
-        "      1    1.0000       1,000   999  4.0       1.000"
+        "  width  accuracy %  parameters  MACs   kB  latency ms\n"
+        "   0.25       50.00          10     9  0.0       0.010\n"
+        "fc1=100       75.00         100    99  0.4       0.100\n"
+        "      1      100.00       1,000   999  4.0       1.000"
     )
     assert repr(CURVE) == f"accuracy at 3 widths, higher is better\n{CURVE}"
     assert repr(Curve(points=(FULL,), name="loss", higher_is_better=False)).startswith(
@@ -72,7 +72,7 @@ def test_every_limit_reaches_the_pick() -> None:
 
 
 def test_cells_are_the_table_with_its_header() -> None:
-    assert CURVE.cells()[0] == ["width", "accuracy", "parameters", "MACs", "kB", "latency ms"]
+    assert CURVE.cells()[0] == ["width", "accuracy %", "parameters", "MACs", "kB", "latency ms"]
     assert len(CURVE.cells()) == 4
 
 

@@ -1,5 +1,5 @@
 from widthwise.curves import Point, align_cells
-from widthwise.curves.table import make_cells
+from widthwise.curves.table import is_share, make_cells
 
 
 def make_point(score: float, *, params: int = 10, latency_ms: float | None = None, **scores: float) -> Point:
@@ -19,14 +19,14 @@ def test_a_table_is_pinned() -> None:
     points = [make_point(0.5, params=2314, latency_ms=0.0213), make_point(0.97512, params=1_000_000, latency_ms=1.5)]
 
     assert make_cells(points, "accuracy") == [
-        ["width", "accuracy", "parameters", "MACs", "kB", "latency ms"],
-        ["0.5", "0.5000", "2,314", "5,000", "12.5", "0.021"],
-        ["0.5", "0.9751", "1,000,000", "5,000", "12.5", "1.500"],
+        ["width", "accuracy %", "parameters", "MACs", "kB", "latency ms"],
+        ["0.5", "50.00", "2,314", "5,000", "12.5", "0.021"],
+        ["0.5", "97.51", "1,000,000", "5,000", "12.5", "1.500"],
     ]
 
 
 def test_latencies_that_nobody_measured_have_no_column() -> None:
-    assert make_cells([make_point(0.5)], "accuracy")[0] == ["width", "accuracy", "parameters", "MACs", "kB"]
+    assert make_cells([make_point(0.5)], "accuracy")[0] == ["width", "accuracy %", "parameters", "MACs", "kB"]
 
 
 def test_a_latency_that_is_missing_is_left_blank() -> None:
@@ -44,13 +44,20 @@ def test_large_scores_have_fewer_decimals() -> None:
     assert make_cells([make_point(12345.67)], "perplexity")[1][1] == "12,345.7"
 
 
+def test_a_share_is_in_percent_and_an_accuracy_beyond_one_is_not() -> None:
+    assert is_share("Test accuracy", [0.0, 1.0])
+    assert not is_share("accuracy", [0.5, 1.5])
+    assert [row[1] for row in make_cells([make_point(97.5)], "accuracy")] == ["accuracy", "97.50"]
+    assert [row[1] for row in make_cells([make_point(0.975)], "recall")] == ["recall", "0.9750"]
+
+
 def test_other_scores_that_all_points_share_follow_the_first() -> None:
     points = [make_point(0.5, accuracy=0.5, loss=1.5, extra=3.0), make_point(0.5, accuracy=0.5, loss=2.5)]
 
     assert [row[:3] for row in make_cells(points, "accuracy")] == [
-        ["width", "accuracy", "loss"],
-        ["0.5", "0.5000", "1.5000"],
-        ["0.5", "0.5000", "2.5000"],
+        ["width", "accuracy %", "loss"],
+        ["0.5", "50.00", "1.5000"],
+        ["0.5", "50.00", "2.5000"],
     ]
 
 

@@ -8,6 +8,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from widthwise.curves.table import is_share
+
 __all__ = ["format_bytes", "format_score", "make_table", "say", "say_json"]
 
 # A pipe has no width; a table must not be cut because of that.
@@ -59,4 +61,4 @@ def format_score(score: float, name: str) -> str:
         >>> format_score(0.9731, "accuracy")
         '97.31 %'
     """
-    return f"{100 * score:.2f} %" if name == "accuracy" else f"{score:.4g}"
+    return f"{100 * score:.2f} %" if is_share(name, [score]) else f"{score:.4g}"

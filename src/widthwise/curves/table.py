@@ -1,10 +1,10 @@
 """A curve as cells of text, for a terminal, a notebook or a page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from widthwise.curves.point import Point
 
-__all__ = ["align_cells", "make_cells"]
+__all__ = ["align_cells", "is_share", "make_cells"]
 
 
 def make_cells(points: Sequence[Point], name: str) -> list[list[str]]:
@@ -14,18 +14,28 @@ def make_cells(points: Sequence[Point], name: str) -> list[list[str]]:
         points: In the order of the rows.
         name: Word for the score that stands first; the other scores that the points share follow it.
 
-    Columns of kilobytes (1000 bytes) and of latencies stand there where they are known.
+    Accuracies are in percent, as in pictures. A kB is 1000 bytes; latencies stand there where they are known.
     """
     shared = set.intersection(*(set(point.scores) for point in points)) if points else set[str]()
     extras = [other for other in (points[0].scores if points else ()) if other in shared and other != name]
-    columns = [["width", *(point.label for point in points)], [name, *_scores([point.score for point in points])]]
-    columns += [[other, *_scores([point.scores[other] for point in points])] for other in extras]
+    columns = [["width", *(point.label for point in points)], _scores(name, [point.score for point in points])]
+    columns += [_scores(other, [point.scores[other] for point in points]) for other in extras]
     columns.append(["parameters", *(f"{point.params:,}" for point in points)])
     columns.append(["MACs", *(f"{point.macs:,}" for point in points)])
     columns.append(["kB", *(f"{point.bytes / 1000:,.1f}" for point in points)])
     if any(point.latency_ms is not None for point in points):
         columns.append(["latency ms", *(_latency(point) for point in points)])
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+def is_share(name: str, scores: Iterable[float]) -> bool:
+    """Return whether scores of this name are accuracies in [0, 1], which are read best in percent.
+
+    Example:
+        >>> is_share("test_accuracy", [0.5, 1.0]), is_share("loss", [0.5]), is_share("accuracy", [97.0])
+        (True, False, False)
+    """
+    return "accuracy" in name.lower() and all(0 <= score <= 1 for score in scores)
 
 
 def align_cells(cells: Sequence[Sequence[str]]) -> str:
@@ -39,11 +49,13 @@ def align_cells(cells: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(cell.rjust(size) for cell, size in zip(row, sizes, strict=True)) for row in cells)
 
 
-def _scores(scores: Sequence[float]) -> list[str]:
-    # An accuracy wants four decimals, a perplexity of hundreds none of them.
+def _scores(name: str, scores: Sequence[float]) -> list[str]:
+    if is_share(name, scores):
+        return [f"{name} %", *(f"{100 * score:.2f}" for score in scores)]
+    # A loss wants four decimals, a perplexity of hundreds none of them.
     largest = max((abs(score) for score in scores), default=0.0)
     decimals = 4 if largest < 10 else 2 if largest < 1000 else 1
-    return [f"{score:,.{decimals}f}" for score in scores]
+    return [name, *(f"{score:,.{decimals}f}" for score in scores)]
 
 
 def _latency(point: Point) -> str:

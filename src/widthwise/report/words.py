@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from widthwise.curves import Curve, Point
+from widthwise.curves import Curve, Point, table
 
 __all__ = ["count_words", "is_share", "score_words", "tick_words", "width_words"]
 
@@ -37,10 +37,8 @@ def count_words(count: float) -> str:
 
 
 def is_share(curves: Iterable[Curve]) -> bool:
-    """Return whether the scores are accuracies in [0, 1], which are read best in percent."""
-    return all(
-        "accuracy" in curve.name.lower() and all(0 <= point.score <= 1 for point in curve.points) for curve in curves
-    )
+    """Return whether all the scores are accuracies in [0, 1], which are read best in percent."""
+    return all(table.is_share(curve.name, (point.score for point in curve.points)) for curve in curves)
 
 
 def score_words(score: float, *, as_share: bool) -> str:
