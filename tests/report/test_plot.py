@@ -1,6 +1,7 @@
 import struct
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,17 @@ def test_a_png_is_a_picture_of_the_stated_size(tmp_path: Path) -> None:
 
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
     assert struct.unpack(">II", content[16:24]) == (1368, 792)
+
+
+def test_the_label_at_the_right_edge_stands_clear_of_it(tmp_path: Path) -> None:
+    image = pytest.importorskip("matplotlib.image")
+    # The demo's network, whose axis ends shortly after 100k.
+    narrow, full = (replace(CURVE.points[0], widths={"fc1": count}, params=count) for count in (698, 85_002))
+    draw_curve(Curve(points=(narrow, full)), tmp_path / "curve.png")
+    is_drawn = image.imread(tmp_path / "curve.png")[..., :3].min(axis=2) < 0.9
+
+    assert is_drawn[720:, -40:].any()
+    assert not is_drawn[:, -18:].any()
 
 
 def test_a_picture_holds_axes_widths_full_width_and_pick(tmp_path: Path) -> None:

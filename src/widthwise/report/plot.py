@@ -18,6 +18,8 @@ __all__ = ["draw_curve"]
 _FORMATS = (".png", ".svg", ".pdf")
 _INCHES = (7.6, 4.4)
 _DOTS_PER_INCH = 180
+# With less, a tick's label at the right edge looks cut.
+_MARGIN_INCHES = 0.12
 
 # Colours that colour-blind people tell apart: the palette of Okabe and Ito (2008). Vermilion is kept for the pick.
 _LINES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
@@ -66,7 +68,8 @@ def draw_curve(
     matplotlib = require("matplotlib", "plot")
     figures = require("matplotlib.figure", "plot")
     with matplotlib.rc_context(_SETTINGS):
-        figure = figures.Figure(figsize=_INCHES, dpi=_DOTS_PER_INCH, layout="constrained")
+        figure = figures.Figure(figsize=_INCHES, dpi=_DOTS_PER_INCH)
+        figure.set_layout_engine("constrained", w_pad=_MARGIN_INCHES, h_pad=_MARGIN_INCHES)
         axes = figure.add_subplot()
         _draw_frame(axes, frame, curve, title)
         for index, (label, each) in enumerate([(name, curve), *others.items()]):
