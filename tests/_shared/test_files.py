@@ -145,6 +145,14 @@ def test_bytes_that_are_no_text_are_damaged_content(tmp_path: Path) -> None:
         read_json(path, schema=1, what="run")
 
 
+@pytest.mark.parametrize("text", ["", "[1]", "{}", '{"schema": "1"}'])
+def test_the_caller_can_say_how_to_mend_damaged_content(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run.json"
+    path.write_text(text)
+    with pytest.raises(RunError, match=r"^run: expected .* got .*; train again$"):
+        read_json(path, schema=1, what="run", remedy="train again")
+
+
 def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     with pytest.raises(RunError, match=re.escape(f"run: expected a file {path}, got none; check the path")):
