@@ -56,11 +56,11 @@ def test_a_point_of_a_curve_knows_its_widths() -> None:
     assert resolve_widths(Spot({"fc1": 7}), GROUPS) == {"fc1": 7, "block.fc2": 10}
 
 
-@pytest.mark.parametrize("fraction", [0.0, -0.5, 1.5, float("nan"), float("inf")])
+@pytest.mark.parametrize("fraction", [0.0, -0.5, 1.5, 64.0, float("nan"), float("inf")])
 def test_a_fraction_out_of_range_is_an_error(fraction: float) -> None:
     assert error_of(fraction) == (
-        f"a fraction of every group (fc1: 1 to 64 units) must lie in (0, 1], got {fraction!r}; use 1.0 for the full "
-        "model"
+        f"a width as a fraction of every group must lie in (0, 1], got {fraction!r}; "
+        "0.5 keeps half of the units (32 of 64 in fc1), 1.0 all"
     )
     assert error_of({"fc1": fraction}) == (
         f"a fraction of fc1 (64 units) must lie in (0, 1], got {fraction!r}; use 1.0 for the full model"
@@ -74,7 +74,15 @@ def test_units_out_of_range_are_an_error(kept: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("width", [4, 1, True, "0.5", None, [0.5], (1, 2)])
+@pytest.mark.parametrize("width", [1, True, np.int64(1)])
+def test_a_whole_number_of_one_is_told_from_full_width(width: Any) -> None:
+    assert error_of(width) == (
+        f"a width must be a fraction in (0, 1], a dict of group names or a point of a curve, got {width!r}; write 1.0 "
+        "for full width, for units of one group write {'fc1': 4} (fc1 has 1 to 64)"
+    )
+
+
+@pytest.mark.parametrize("width", [4, 0, False, "0.5", None, [0.5], (1, 2)])
 def test_another_type_is_an_error(width: Any) -> None:
     assert error_of(width) == (
         f"a width must be a fraction in (0, 1], a dict of group names or a point of a curve, got {width!r}; for units "

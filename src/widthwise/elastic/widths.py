@@ -38,16 +38,18 @@ def resolve_widths(width: Any, groups: Groups) -> dict[str, int]:
     Raises:
         WidthError: A width out of range, an unknown group, or another type; a bare int included.
     """
+    first = groups[0]
     if isinstance(width, float):
-        _check_fraction(width, f"a fraction of every group ({groups[0].name}: 1 to {groups[0].size} units)")
+        remedy = f"0.5 keeps half of the units ({units(0.5, first.size)} of {first.size} in {first.name}), 1.0 all"
+        _check_fraction(width, "a width as a fraction of every group", remedy)
         return {group.name: units(width, group.size, group.lower_bound) for group in groups}
     if isinstance(width, HasWidths):
         width = width.widths
     if not isinstance(width, Mapping):
-        first = groups[0]
+        full = "write 1.0 for full width, " if isinstance(width, Integral) and width == 1 else ""
         raise WidthError(
             "a width must be a fraction in (0, 1], a dict of group names or a point of a curve, got "
-            f"{_show(width)}; for units of one group write {{{first.name!r}: {min(4, first.size)}}} "
+            f"{_show(width)}; {full}for units of one group write {{{first.name!r}: {min(4, first.size)}}} "
             f"({first.name} has 1 to {first.size})"
         )
     sizes = groups.sizes
@@ -81,7 +83,7 @@ def warn_of_untrained(widths: Mapping[str, int], groups: Groups, law: Law, *, st
 
 def _resolve_one(value: Any, group: Group) -> int:
     if isinstance(value, float):
-        _check_fraction(value, f"a fraction of {group.name} ({group.size} units)")
+        _check_fraction(value, f"a fraction of {group.name} ({group.size} units)", "use 1.0 for the full model")
         return units(value, group.size, group.lower_bound)
     if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= int(value) <= group.size:
         raise WidthError(
@@ -91,9 +93,9 @@ def _resolve_one(value: Any, group: Group) -> int:
     return int(value)
 
 
-def _check_fraction(value: float, what: str) -> None:
+def _check_fraction(value: float, what: str, remedy: str) -> None:
     if not 0 < value <= 1:
-        raise WidthError(f"{what} must lie in (0, 1], got {value!r}; use 1.0 for the full model")
+        raise WidthError(f"{what} must lie in (0, 1], got {value!r}; {remedy}")
 
 
 def _show(value: object) -> str:
