@@ -4,7 +4,7 @@ The face of the package; everything else is reached through its room, such as `w
 """
 
 from widthwise._shared import VERSION as __version__
-from widthwise._shared import GroupError, MissingExtraError, WidthError, WidthwiseError
+from widthwise._shared import GroupError, MissingExtraError, WidthError, WidthWarning, WidthwiseError
 from widthwise.curves import Curve, Point, Score, curve
 from widthwise.elastic import Elastic, Law, StructuralDropout, export
 
@@ -18,6 +18,7 @@ __all__ = [
     "Score",
     "StructuralDropout",
     "WidthError",
+    "WidthWarning",
     "WidthwiseError",
     "__version__",
     "curve",

@@ -136,6 +136,23 @@ def test_other_inputs_than_those_of_the_example_are_an_error() -> None:
         model(sample("dict")["x"])
 
 
+def test_an_input_of_another_shape_is_the_same_error_at_every_width() -> None:
+    model = make_model("mlp").eval()
+    wrong = torch.zeros(2, 9, dtype=torch.float64)
+    with model.at(0.5), pytest.raises(TraceError) as narrow:
+        model(wrong)
+    with pytest.raises(TraceError) as full:
+        model(wrong)
+    assert str(full.value) == str(narrow.value)
+
+
+def test_an_error_of_the_network_itself_comes_through() -> None:
+    model = make_model("mlp").eval()
+    model.net.register_forward_hook(lambda *_: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        model(sample("mlp")[0] if isinstance(sample("mlp"), tuple) else sample("mlp"))
+
+
 def test_at_full_width_in_evaluation_the_network_itself_is_called_hooks_and_all() -> None:
     model = make_model("mlp")
     calls: list[str] = []

@@ -1,4 +1,3 @@
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise._shared import WidthError
-from widthwise.elastic import HasWidths, Law, resolve_widths
-from widthwise.elastic.widths import mean_fraction, warn_of_untrained
+from widthwise.elastic import HasWidths, resolve_widths
+from widthwise.elastic.widths import mean_fraction
 from widthwise.groups import Group, Groups
 
 GROUPS = Groups(
@@ -106,23 +105,3 @@ def test_an_unknown_group_is_an_error() -> None:
 def test_the_mean_fraction_is_geometric() -> None:
     assert mean_fraction({"fc1": 16, "block.fc2": 10}, GROUPS) == pytest.approx(0.5, rel=1e-12)
     assert mean_fraction(GROUPS.sizes, GROUPS) == 1.0
-
-
-def test_a_width_below_what_the_law_draws_is_warned_of_where_it_was_asked_for() -> None:
-    with pytest.warns(UserWarning, match="^the law draws at least") as caught:
-        warn_of_untrained({"fc1": 1, "block.fc2": 10}, GROUPS, Law(lowest=1 / 32), stacklevel=1)
-    assert str(caught[0].message) == (
-        "the law draws at least 2 units of fc1 (lowest=0.03125), got 1; a width that training never saw scores poorly, "
-        "train with a smaller lowest"
-    )
-    assert caught[0].filename == __file__
-    assert len(caught) == 1
-
-
-def test_widths_that_the_law_draws_are_not_warned_of() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warn_of_untrained({"fc1": 2, "block.fc2": 3}, GROUPS, Law(lowest=1 / 32), stacklevel=1)
-        warn_of_untrained({"fc1": 1, "block.fc2": 3}, GROUPS, Law(lowest=1 / 64), stacklevel=1)
-    with pytest.warns(UserWarning, match="at least 3 units of block.fc2"):
-        warn_of_untrained({"fc1": 64, "block.fc2": 2}, GROUPS, Law(), stacklevel=1)

@@ -1,3 +1,5 @@
+import inspect
+import logging
 from typing import Any
 
 import pytest
@@ -20,6 +22,17 @@ class Sum(nn.Module):
 class Loose(nn.Module):
     def forward(self, x: Tensor, **more: Any) -> Tensor:
         return x + more["y"]
+
+
+class Branch(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.sum() > 0 else -x
+
+
+def error_of(net: nn.Module, *args: Any) -> str:
+    with pytest.raises(TraceError) as caught:
+        shapes(net, *args)
+    return str(caught.value)
 
 
 def shapes(net: nn.Module, *args: Any, fixed: frozenset[tuple[int, int]] = frozenset(), **kwargs: Any) -> list[Any]:
@@ -68,16 +81,31 @@ def test_inputs_that_do_not_fit_are_an_error() -> None:
 
 
 def test_what_cannot_be_traced_is_an_error_of_one_line() -> None:
-    class Branch(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return x if x.sum() > 0 else -x
-
-    with pytest.raises(TraceError) as caught:
-        shapes(Branch(), X)
-    message = str(caught.value)
-    assert message.startswith("torch.export must be able to trace Branch, got: ")
+    message = error_of(Branch(), X)
+    line = inspect.getsourcelines(Branch.forward)[1] + 1
+    assert message.startswith(
+        f"torch.export must be able to trace Branch, got at test_export.py:{line}: Could not guard"
+    )
     assert message.endswith("; rewrite what it names, or place ww.StructuralDropout by hand")
     assert "\n" not in message
+
+
+def test_a_network_that_does_not_run_is_an_error_of_its_own() -> None:
+    class Wrong(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.reshape(7, 7)
+
+    line = inspect.getsourcelines(Wrong.forward)[1] + 1
+    assert error_of(Wrong(), X) == (
+        f"Wrong must run on example_inputs, got at test_export.py:{line}: shape '[7, 7]' is invalid for input of size "
+        "60; give the inputs of one call that works"
+    )
+
+
+def test_a_failure_prints_and_logs_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    error_of(Branch(), X)
+    assert capfd.readouterr() == ("", "")
+    assert logging.root.manager.disable == logging.NOTSET
 
 
 @pytest.mark.parametrize(("batch", "copies", "expected"), [(1, 1, 2), (1, 2, 4), (3, 1, 3), (3, 2, 6)])

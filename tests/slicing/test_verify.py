@@ -37,7 +37,10 @@ def test_a_verification_tells_widths_and_classes() -> None:
     assert found.widths[-1] == {"a": 1}
     assert all(1 <= widths["a"] <= 8 for widths in found.widths)
     assert found.classes == {"linear": "L", "layer_norm": "C", "relu": "L", "linear_1": "Z"}
-    assert str(found) == "sound at 5 widths; operators on units: 2 L, 1 Z, 1 C"
+    assert str(found) == (
+        "sound at 5 widths; operators that touch units: 2 carry them (L), 1 sum over them (Z), "
+        "1 count or compare them (C)"
+    )
     found.raise_on_failure()
 
 
@@ -61,7 +64,7 @@ def test_a_failure_is_an_error_that_names_the_operator() -> None:
     assert not found.is_sound
     assert str(found) == (
         "3 failures: order: roll_0 depends on the order; order: roll_1 depends on the order; order: roll_2 depends on "
-        "the order at 1 widths; operators on units: none"
+        "the order at 1 widths; operators that touch units: none"
     )
     with pytest.raises(GroupError) as caught:
         found.raise_on_failure()

@@ -14,6 +14,7 @@ from widthwise._shared.errors import (
     TraceError,
     TrainingError,
     WidthError,
+    WidthWarning,
     WidthwiseError,
 )
 from widthwise._shared.extras import require
@@ -37,6 +38,7 @@ __all__ = [
     "Tracker",
     "TrainingError",
     "WidthError",
+    "WidthWarning",
     "WidthwiseError",
     "describe_environment",
     "generator_state",

@@ -1,4 +1,4 @@
-"""Every error of the package: one family under `ValueError`, so that one `except` catches all of it.
+"""Every error of the package, one family under `ValueError`, so that one `except` catches all of it; and its warning.
 
 A message has three parts on one line: what was expected, what was got, what to do. The command line prints
 that line and nothing else.
@@ -19,6 +19,7 @@ __all__ = [
     "TraceError",
     "TrainingError",
     "WidthError",
+    "WidthWarning",
     "WidthwiseError",
 ]
 
@@ -85,3 +86,8 @@ class NoPointError(WidthwiseError):
 @final
 class TrainingError(WidthwiseError):
     """Raised where training cannot go on, as when the loss is NaN; it names the step, and the checkpoint is kept."""
+
+
+@final
+class WidthWarning(UserWarning):
+    """Given where a network at some width is less than it could be: never trained there, or not calibrated for it."""

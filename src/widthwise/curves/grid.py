@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, final
 
-from widthwise._shared import CurveError
+from widthwise._shared import CurveError, WidthWarning
 from widthwise.curves.point import Point
 
 __all__ = ["Candidate", "HasWidths", "Width", "half_octaves", "make_candidates", "warn_of_untrained"]
@@ -80,6 +80,7 @@ def warn_of_untrained(model: HasWidths, candidates: Iterable[Candidate], lowest:
             f"expected widths of at least {lowest:.4g}, the smallest fraction that was trained, "
             f"got {', '.join(untrained)}; scores there are of untrained networks: "
             "ask for wider ones, or train with a smaller `lowest`",
+            WidthWarning,
             stacklevel=3,
         )
 

@@ -13,7 +13,7 @@ from typing import Protocol, final
 
 from torch import Tensor, nn
 
-from widthwise._shared import CurveError, WidthwiseError, describe_environment, track
+from widthwise._shared import CurveError, WidthWarning, WidthwiseError, describe_environment, track
 from widthwise.curves.curve import Curve
 from widthwise.curves.fingerprint import hash_tensors
 from widthwise.curves.grid import Candidate, HasWidths, Width, half_octaves, make_candidates, warn_of_untrained
@@ -107,8 +107,8 @@ def curve(
         WidthError: Where the model cannot run at one of the widths.
 
     Warns:
-        UserWarning: Where BatchNorm is not calibrated, a width was not trained, or `path` holds the curve of another
-            model.
+        WidthWarning: Where BatchNorm is not calibrated, or a width was not trained.
+        UserWarning: Where `path` holds the curve of another model.
     """
     candidates = make_candidates(model, half_octaves(model.law.lowest) if widths is None else widths)
     name = evaluate.name if isinstance(evaluate, Score) else "score"
@@ -149,7 +149,10 @@ class _Plan:
     def measure(self, candidate: Candidate) -> Point:
         # Full width is the network as it was trained: its running statistics are its own.
         calibrate = None if candidate.width == 1.0 else self.calibrate
-        net = self.model.extract(candidate.widths, calibrate=calibrate).eval()
+        with warnings.catch_warnings():
+            # What these would say of one width was said of the whole curve.
+            warnings.simplefilter("ignore", WidthWarning)
+            net = self.model.extract(candidate.widths, calibrate=calibrate).eval()
         # Costs first: an evaluation may change the network that it is given.
         point = Point(
             width=candidate.width,
@@ -205,6 +208,7 @@ def _check_calibration(model: Sweepable, calibrate: Iterable[object] | None, can
         warnings.warn(
             "expected calibrate for a network with BatchNorm, got none; its running statistics are those of full "
             "width, so every narrower score is far too low: pass some 2,000 training samples as calibrate",
+            WidthWarning,
             stacklevel=3,
         )
 

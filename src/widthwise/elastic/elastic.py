@@ -18,21 +18,22 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from widthwise._shared import WidthError
-from widthwise.elastic.batch import choose_chunks, chunk_sizes, join_leaves, split_leaves
+from widthwise.elastic.caution import warn_of_statistics, warn_of_untrained
 from widthwise.elastic.law import Law, check_generator, make_law
 from widthwise.elastic.octave import OctaveAffine
-from widthwise.elastic.widths import Width, mean_fraction, resolve_widths, warn_of_untrained
-from widthwise.graph import as_example, match_call
+from widthwise.elastic.passes import Passes
+from widthwise.elastic.widths import Width, mean_fraction, resolve_widths
+from widthwise.graph import as_example
 from widthwise.groups import Groups
 from widthwise.measure import count_macs
 from widthwise.slicing import (
     Form,
-    Runner,
     SlicedNetwork,
     Verification,
     copy_state,
     extract_network,
     find_head,
+    has_batch_norm,
     verify_network,
 )
 from widthwise.slicing.context import plain_context
@@ -95,7 +96,9 @@ class Elastic(nn.Module):
         self._sliced = SlicedNetwork(net, as_example(example_inputs), batch_dim=batch_dim, factor=factor)
         self.net = net
         self.training = net.training
+        self._has_statistics = has_batch_norm(self._sliced.evaluation.program)
         self.output_affine = self._make_affine() if output_affine else None
+        self._passes = Passes(self._sliced, self.output_affine)
         self._widths: dict[str, int] | None = None
         self.register_load_state_dict_pre_hook(_adopt_keys)
 
@@ -151,10 +154,14 @@ class Elastic(nn.Module):
             WidthError: As for `widths`.
 
         Warns:
-            UserWarning: A width below what the law draws.
+            WidthWarning: A width below what the law draws, or one below full width in evaluation mode of a network with
+                BatchNorm.
         """
         widths = self.widths(width)
         warn_of_untrained(widths, self.groups, self.law, stacklevel=2)
+        if not self.training and self._has_statistics:
+            advice = "take the network as model.extract(width, calibrate=loader)"
+            warn_of_statistics(widths, self.groups, advice, stacklevel=2)
         return self._keep_widths(widths)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -163,11 +170,13 @@ class Elastic(nn.Module):
         Raises:
             TraceError: The inputs do not have the traced shapes.
         """
-        if self._widths is not None:
-            return self._run_at(self._widths, args, kwargs)
-        if not self.training:
-            return self.net(*args, **kwargs)
-        return self._run_drawn(args, kwargs)
+        widths = self.groups.sizes if self._widths is None and not self.training else self._widths
+        if widths is None:
+            draws = self._draw(self.generator)
+            return self._passes.run_drawn(draws, self.generator, args, kwargs, only_one=self.law.chunks == 1)
+        if widths == self.groups.sizes and not self.training:
+            return self._passes.run_whole(args, kwargs)
+        return self._passes.run_at(widths, args, kwargs)
 
     def extract(
         self,
@@ -192,10 +201,12 @@ class Elastic(nn.Module):
             GroupError: `refit` finds no last layer that it can fit, or labels that are no classes.
 
         Warns:
-            UserWarning: A width below what the law draws.
+            WidthWarning: A width below what the law draws, or BatchNorm without `calibrate` below full width.
         """
         widths = self.widths(width)
         warn_of_untrained(widths, self.groups, self.law, stacklevel=2)
+        if calibrate is None and self._has_statistics:
+            warn_of_statistics(widths, self.groups, "pass calibrate=loader, of training samples", stacklevel=2)
         runner, example = self._sliced.evaluation, self._sliced.example
         kept = self._sliced.kept(widths)
         # What is taken home is trained on, whatever the mode in which it was taken.
@@ -279,49 +290,12 @@ class Elastic(nn.Module):
         lower_bounds = {group.name: group.lower_bound for group in self.groups}
         return self.law.draw(self.groups.sizes, generator, lower_bounds=lower_bounds)
 
-    def _run_at(self, widths: dict[str, int], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        is_full = widths == self.groups.sizes
-        if is_full and not self.training:
-            return self.net(*args, **kwargs)
-        runner = self._sliced.current
-        leaves = runner.leaves_of(match_call(self.net, self._sliced.example, args, kwargs))
-        kept = self._sliced.kept(widths)
-        buffers, outputs = runner.run(kept, leaves)
-        if is_full:
-            runner.write_back(kept, buffers)
-        return _nest(runner, self._adjust(outputs, widths))
-
-    def _run_drawn(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        runner = self._sliced.current
-        leaves = runner.leaves_of(match_call(self.net, self._sliced.example, args, kwargs))
-        draws = self._draw(self.generator)
-        least = 2 if runner.normalizes_batches else 1
-        sizes = chunk_sizes(runner.batch_of(leaves), len(draws), least=least)
-        draws = choose_chunks(draws, len(sizes), self.generator)
-        kepts = [self._sliced.kept(draw) for draw in draws]
-        results = runner.run_together(kepts, split_leaves(leaves, runner.input_batch_axes, sizes))
-        if self.law.chunks == 1 or draws[0] == self.groups.sizes:
-            runner.write_back(kepts[0], results[0][0])
-        outputs = [self._adjust(output, draw) for (_, output), draw in zip(results, draws, strict=True)]
-        return _nest(runner, join_leaves(outputs, runner.output_batch_axes, sizes))
-
-    def _adjust(self, outputs: tuple[Any, ...], widths: dict[str, int]) -> tuple[Any, ...]:
-        if self.output_affine is None:
-            return outputs
-        row = self.output_affine.row(mean_fraction(widths, self.groups))
-        return tuple(self.output_affine(leaf, row) if isinstance(leaf, Tensor) else leaf for leaf in outputs)
-
     def _make_affine(self) -> OctaveAffine:
         runner = self._sliced.evaluation
         head = find_head(runner.program)
         names = [entry.target for entry in runner.program.state]
         bias = runner.state()[names.index(head.bias)]
         return OctaveAffine(max(1, round(-math.log2(self.law.lowest))), bias.shape[0], bias)
-
-
-def _nest(runner: Runner, leaves: Iterable[Any]) -> Any:
-    """Return output leaves in the structure in which the network returns them."""
-    return pytree.tree_unflatten(list(leaves), runner.program.trace.output_spec)
 
 
 def _adopt_keys(module: Elastic, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:

@@ -2,16 +2,14 @@
 
 import difflib
 import math
-import warnings
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any, Protocol, runtime_checkable
 
 from widthwise._shared import WidthError
-from widthwise.elastic.law import Law
 from widthwise.groups import Group, Groups, units
 
-__all__ = ["HasWidths", "Width", "mean_fraction", "resolve_widths", "warn_of_untrained"]
+__all__ = ["HasWidths", "Width", "mean_fraction", "resolve_widths"]
 
 
 @runtime_checkable
@@ -65,20 +63,6 @@ def mean_fraction(widths: Mapping[str, int], groups: Groups) -> float:
     """Return the geometric mean of the fractions that the groups keep."""
     logs = [math.log(widths[group.name] / group.size) for group in groups]
     return math.exp(sum(logs) / len(logs))
-
-
-def warn_of_untrained(widths: Mapping[str, int], groups: Groups, law: Law, *, stacklevel: int) -> None:
-    """Warn, in the caller `stacklevel` frames up, where a group keeps less than the law draws."""
-    for group in groups:
-        trained = units(law.lowest, group.size, group.lower_bound)
-        if widths[group.name] < trained:
-            warnings.warn(
-                f"the law draws at least {trained} units of {group.name} (lowest={law.lowest:g}), got "
-                f"{widths[group.name]}; a width that training never saw scores poorly, train with a smaller lowest",
-                UserWarning,
-                stacklevel=stacklevel + 1,
-            )
-            return
 
 
 def _resolve_one(value: Any, group: Group) -> int:

@@ -1,7 +1,14 @@
 """Hand a network to torch.export with its input axes dynamic."""
 
+import copy
 import inspect
+import io
+import logging
+import traceback
 import warnings
+from collections.abc import Generator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +20,9 @@ from widthwise._shared import TraceError
 from widthwise.graph.example import Example
 from widthwise.graph.instance_norm import write_out_updates
 
-__all__ = ["FixedAxes", "enlarge_batch", "export_network"]
+__all__ = ["FixedAxes", "enlarge_batch", "export_network", "silence"]
+
+_MACHINERY = (Path(torch.__file__).parent, Path(__file__).parents[1])
 
 FixedAxes = frozenset[tuple[int, int]]
 
@@ -31,17 +40,28 @@ def export_network(net: nn.Module, example: Example, fixed: FixedAxes = frozense
     """
     dynamic = _by_name(net, _mark_axes(example, fixed))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with silence():
             program = torch.export.export(net, example.args, example.kwargs, dynamic_shapes=dynamic, strict=False)
             return program.run_decompositions({torch.ops.aten.instance_norm.default: write_out_updates})
     except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        summary = lines[0] if lines else type(error).__name__
+        _check_runs(net, example)
         raise TraceError(
-            f"torch.export must be able to trace {type(net).__name__}, got: {summary}; rewrite what it names, or place "
-            "ww.StructuralDropout by hand"
+            f"torch.export must be able to trace {type(net).__name__}, got{_find_place(error)}: {_summarize(error)}; "
+            "rewrite what it names, or place ww.StructuralDropout by hand"
         ) from error
+
+
+@contextmanager
+def silence() -> Generator[None]:
+    """Keep tracing from writing: warnings, logs, and the pages that it prints about a failure."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
 
 
 def enlarge_batch(example: Example, batch_dim: int, num_copies: int) -> Example:
@@ -68,6 +88,34 @@ def enlarge_batch(example: Example, batch_dim: int, num_copies: int) -> Example:
 
     args, kwargs = pytree.tree_map(repeat, (example.args, example.kwargs))
     return Example(args=args, kwargs=kwargs)
+
+
+def _check_runs(net: nn.Module, example: Example) -> None:
+    """Refuse a network that does not even run on its example; a copy of it is run, since that may change buffers."""
+    try:
+        with torch.no_grad(), silence():
+            net = copy.deepcopy(net)
+            net(*example.args, **example.kwargs)
+    except Exception as error:
+        raise TraceError(
+            f"{type(net).__name__} must run on example_inputs, got{_find_place(error)}: {_summarize(error)}; "
+            "give the inputs of one call that works"
+        ) from error
+
+
+def _summarize(error: Exception) -> str:
+    """Return the first line of an error."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _find_place(error: Exception) -> str:
+    """Return " at file.py:12", the innermost line that is neither torch's nor ours; "" where there is none."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_machinery(frame.filename)]
+    return f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+
+
+def _is_machinery(filename: str) -> bool:
+    return filename.startswith("<") or any(root in Path(filename).parents for root in _MACHINERY)
 
 
 def _by_name(net: nn.Module, example: Example) -> dict[str, Any]:

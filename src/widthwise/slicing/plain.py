@@ -19,6 +19,7 @@ from torch.utils import _pytree as pytree
 
 from widthwise.graph import Example, state_tensor
 from widthwise.slicing.attributes import set_sizes
+from widthwise.slicing.functions import use_functions
 from widthwise.slicing.program import Kept, Program
 
 __all__ = ["build_graph_module", "build_own_class", "same_outputs"]
@@ -140,7 +141,7 @@ def _freeze_sizes(program: Program, sizes: tuple[int, ...]) -> fx.Graph:
             copies[node] = graph.node_copy(node, lambda old: copies[old])
             copies[node].meta = {}
     graph.eliminate_dead_code()
-    return graph
+    return use_functions(graph)
 
 
 def _register(root: nn.Module, target: str, tensor: Tensor, *, persistent: bool) -> None:

@@ -5,14 +5,16 @@ from a table of sizes, which is filled per call from the kept counts. One graph 
 parameters or on copies.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import fx
 
 from widthwise.graph import Axes, Inference, KeptSet, Outcome, StateInput, Term, count, size_of
+from widthwise.slicing.functions import use_functions
 from widthwise.slicing.table import SizeTable, has_atoms
 
 __all__ = ["Kept", "Program", "Resized"]
@@ -42,7 +44,6 @@ class Program:
         axes: The terms of each such tensor.
         origins: The rewritten node of each traced one.
         graph: The rewritten graph: a placeholder for the table, one per state tensor, one per input leaf.
-        module: The graph as a module, for interpreters.
     """
 
     def __init__(self, inference: Inference) -> None:
@@ -56,8 +57,17 @@ class Program:
         self.graph = fx.Graph()
         self._table = SizeTable(self.graph)
         self._rewrite()
-        self.module = fx.GraphModule(torch.nn.Module(), self.graph)
-        self._forward = self.module.forward
+
+    @cached_property
+    def module(self) -> fx.GraphModule:
+        """The graph as a module, for interpreters."""
+        return fx.GraphModule(torch.nn.Module(), self.graph)
+
+    @cached_property
+    def _forward(self) -> Callable[..., Any]:
+        copied = fx.Graph()
+        copied.output(copied.graph_copy(self.graph, {}))
+        return fx.GraphModule(torch.nn.Module(), use_functions(copied)).forward
 
     def sizes(self, kept: Kept) -> tuple[int, ...]:
         """Return the table of sizes at these kept sets."""

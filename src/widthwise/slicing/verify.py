@@ -13,6 +13,9 @@ from widthwise.slicing.network import SlicedNetwork
 
 __all__ = ["Verification", "verify_network"]
 
+# What an operator of each class does with the units that are cut.
+_VERBS = {"L": "carry", "Z": "sum over", "C": "count or compare"}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verification:
@@ -51,10 +54,10 @@ class Verification:
     def __str__(self) -> str:
         """Return a summary."""
         counts = Counter(self.classes.values())
-        listed = ", ".join(f"{counts[name]} {name}" for name in "LZC" if counts[name])
+        listed = ", ".join(f"{counts[name]} {verb} them ({name})" for name, verb in _VERBS.items() if counts[name])
         failed = f"{len(self.failures)} failures: " + "; ".join(map(str, self.failures))
         verdict = "sound" if self.is_sound else failed
-        return f"{verdict} at {len(self.widths)} widths; operators on units: {listed or 'none'}"
+        return f"{verdict} at {len(self.widths)} widths; operators that touch units: {listed or 'none'}"
 
 
 def verify_network(network: SlicedNetwork, *, num_widths: int = 3, seed: int = 0) -> Verification:

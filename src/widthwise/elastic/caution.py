@@ -1,0 +1,35 @@
+"""What a user is told of a width at which the network is less than it could be."""
+
+import warnings
+from collections.abc import Mapping
+
+from widthwise._shared import WidthWarning
+from widthwise.elastic.law import Law
+from widthwise.groups import Groups, units
+
+__all__ = ["warn_of_statistics", "warn_of_untrained"]
+
+
+def warn_of_untrained(widths: Mapping[str, int], groups: Groups, law: Law, *, stacklevel: int) -> None:
+    """Warn, in the caller `stacklevel` frames up, where a group keeps less than the law draws."""
+    for group in groups:
+        trained = units(law.lowest, group.size, group.lower_bound)
+        if widths[group.name] < trained:
+            warnings.warn(
+                f"the law draws at least {trained} units of {group.name} (lowest={law.lowest:g}), got "
+                f"{widths[group.name]}; a width that training never saw scores poorly, train with a smaller lowest",
+                WidthWarning,
+                stacklevel=stacklevel + 1,
+            )
+            return
+
+
+def warn_of_statistics(widths: Mapping[str, int], groups: Groups, advice: str, *, stacklevel: int) -> None:
+    """Warn, in the caller `stacklevel` frames up, of BatchNorm at a width that its statistics are not of."""
+    if widths != groups.sizes:
+        warnings.warn(
+            "expected BatchNorm statistics of the width that is run, got those of the full width, with which a "
+            f"narrower network scores far too low; {advice}",
+            WidthWarning,
+            stacklevel=stacklevel + 1,
+        )
