@@ -79,13 +79,19 @@ def test_selecting_from_a_concatenation_keeps_one_segment(position: int, frozen:
 
 @given(SIZES, st.integers(3, 6), st.integers(-8, 8), st.integers(-8, 8), st.integers(-2, 1))
 def test_a_slice_keeps_a_stretch_of_an_axis(rows: int, units: int, start: int, stop: int, dim: int) -> None:
-    """Bounds are counted from the front by the time a rule sees them."""
     first, last, _ = slice(start, stop).indices(units)
     shape = (rows, units) if dim % 2 else (units, rows)
     for target in (aten.slice.Tensor, aten.slice_copy.Tensor):
         node = Node(target, randn(*shape), dim, first, max(first, last))
         assert node.outputs[0][1 - dim % 2] == node.inputs[0][1 - dim % 2]
         assert node.check() == "L"
+
+
+@given(SIZES, st.integers(3, 6), st.integers(-9, -1), st.integers(-9, -1))
+def test_bounds_may_be_counted_from_the_end(rows: int, units: int, start: int, stop: int) -> None:
+    node = Node(aten.slice.Tensor, randn(rows, units), 1, start, stop)
+    assert node.outputs[0][0] == node.inputs[0][0]
+    assert node.check() == "L"
 
 
 @pytest.mark.parametrize("bounds", [(None, None), (0, 2**63 - 1), (-9, None)])
