@@ -205,6 +205,8 @@ def test_an_unknown_recipe_is_told_with_the_near_one() -> None:
     )
     with pytest.raises(RecipeError, match=expected):
         load_recipe("mnist-mpl")
+    with pytest.raises(RecipeError, match=r"got 'nosuch'; `widthwise recipes` tells of each$"):
+        load_recipe("nosuch")
 
 
 def test_a_missing_file_and_one_that_is_no_text_are_told(tmp_path: Path) -> None:

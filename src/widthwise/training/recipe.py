@@ -166,9 +166,8 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         return parse_recipe(_read_file(Path(text)), what=text, overrides=overrides)
     known = list_recipes()
     if text not in known:
-        raise RecipeError(
-            f"expected one of the recipes {', '.join(known)}, or a .toml file, got '{text}'{near_names(text, known)}"
-        )
+        advice = near_names(text, known) or "; `widthwise recipes` tells of each"
+        raise RecipeError(f"expected one of the recipes {', '.join(known)}, or a .toml file, got '{text}'{advice}")
     packaged = resources.files("widthwise.training").joinpath("recipes", f"{text}.toml")
     return parse_recipe(packaged.read_text(encoding="utf-8"), what=f"recipe {text}", overrides=overrides)
 
