@@ -66,7 +66,7 @@ def test_debug_shows_the_trace_above_the_line(invoke: Invoke, words: tuple[str, 
     assert result.exit_code == 1
     lines = result.stderr.splitlines()
     assert lines[0] == "Traceback (most recent call last):"
-    assert lines[-1].startswith("widthwise: expected a curve in nowhere, got none")
+    assert lines[-1].startswith("widthwise: expected a run directory nowhere with a run.json, got none")
 
 
 def test_a_warning_is_one_line(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

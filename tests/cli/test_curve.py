@@ -85,6 +85,7 @@ def test_without_the_plot_extra_a_line_names_it_and_the_rest_is_written(
 @pytest.mark.parametrize(
     ("widths", "message"),
     [
+        ("64", "must lie in (0, 1], got 64.0; 0.5 keeps half of the units (16 of 32 in fc1), 1.0 all"),
         ("half", "expected fractions between commas, such as 1,0.5,0.25, got 'half'; write numbers"),
         ("1,,0.5", "expected fractions between commas, such as 1,0.5,0.25, got '1,,0.5'; write numbers"),
         ("0", "must lie in (0, 1], got 0.0"),
@@ -98,12 +99,19 @@ def test_widths_that_are_none_exit_2(invoke: Invoke, run_copy: Path, widths: str
     assert message in error_line(result)
 
 
-def test_a_folder_without_a_run_exits_1(invoke: Invoke, tmp_path: Path) -> None:
-    result = invoke("curve", tmp_path)
+def test_full_width_is_measured_in_any_case(invoke: Invoke, run_copy: Path) -> None:
+    result = invoke("curve", run_copy, "--widths", "0.5", "--no-latency")
+    assert [point.width for point in Curve.load(run_copy / "curve.json")] == [0.5, 1.0]
+    hint = next(line for line in result.stdout.splitlines() if line.startswith("next: widthwise "))
+    assert invoke(*hint.removeprefix("next: widthwise ").split()).exit_code == 0
+
+
+def test_a_folder_without_a_run_exits_1(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = invoke("curve", "nosuch")
     assert result.exit_code == 1
     assert error_line(result) == (
-        f"expected a run directory {tmp_path} with a run.json, got none; make one: "
-        f"widthwise train RECIPE --out {tmp_path}"
+        "expected a run directory nosuch with a run.json, got none; make one: widthwise train RECIPE --out nosuch"
     )
 
 
@@ -121,15 +129,47 @@ def test_damaged_weights_exit_1(invoke: Invoke, run_copy: Path) -> None:
     (run_copy / "model.safetensors").write_bytes(b"half")
     result = invoke("curve", run_copy)
     assert result.exit_code == 1
-    assert error_line(result).endswith("; restore the file, or train again with --overwrite")
+    assert error_line(result).endswith(
+        "; the same `widthwise train` command restores it from the checkpoint, or with --overwrite trains again"
+    )
 
 
-def test_a_damaged_curve_exits_1_and_stays(invoke: Invoke, run_copy: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("{", "expected JSON in {}, got damaged content (Expecting property name enclosed in double quotes"),
+        ('{"schema": 99}', "expected schema 1 in {}, got schema 99; every point"),
+        ('{"schema": 1, "points": 3}', "expected points to be a list, got 3; every point"),
+    ],
+)
+def test_a_damaged_curve_is_measured_anew_and_kept(invoke: Invoke, run_copy: Path, text: str, found: str) -> None:
+    path = run_copy / "curve.json"
+    path.write_text(text)
+    result = invoke("curve", run_copy, "--widths", "1", "--no-latency")
+    assert result.exit_code == 0, result.stderr
+    assert len(Curve.load(path)) == 1
+    assert (run_copy / "curve.damaged.json").read_text() == text
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("widthwise: note: curve: ")
+    assert found.format(path) in line
+    assert line.endswith("; every point is measured anew, and the old file kept as curve.damaged.json")
+
+
+def test_a_damaged_curve_is_kept_where_nothing_new_is_measured(
+    invoke: Invoke, run_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (run_copy / "curve.json").write_text("{")
+    monkeypatch.setattr(curve_verb, "make_score", _refuse_to_score)
+    assert invoke("curve", run_copy, "--no-latency").exit_code == 1
+    assert (run_copy / "curve.damaged.json").read_text() == "{"
+    assert not (run_copy / "curve.json").exists()
+
+
+def test_what_is_no_file_is_no_damaged_curve(invoke: Invoke, run_copy: Path) -> None:
+    (run_copy / "curve.json").mkdir()
     result = invoke("curve", run_copy)
     assert result.exit_code == 1
-    assert "curve.json" in error_line(result)
-    assert (run_copy / "curve.json").read_text() == "{"
+    assert error_line(result).startswith(f"curve: expected a readable file {run_copy / 'curve.json'}, got: Is a direct")
 
 
 def test_a_run_that_is_not_finished_exits_1(invoke: Invoke, run_copy: Path) -> None:

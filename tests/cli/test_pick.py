@@ -57,6 +57,46 @@ def test_where_nothing_fits_it_exits_3_and_names_the_nearest(invoke: Invoke, mea
     assert f"{smallest.params} parameters" in line
 
 
+def test_where_nothing_fits_json_tells_the_nearest(invoke: Invoke, measured: Path) -> None:
+    result = invoke("pick", measured, "--max-params", "10", "--json")
+    assert result.exit_code == 3
+    (line,) = result.stderr.splitlines()
+    assert json.loads(result.stdout) == {
+        "error": line.removeprefix("widthwise: "),
+        "nearest": Curve.load(measured / "curve.json").points[0].to_dict(),
+    }
+
+
+def test_a_percentage_where_accuracy_is_a_share_is_explained(invoke: Invoke, measured: Path) -> None:
+    result = invoke("pick", measured, "--min-score", "95")
+    assert result.exit_code == 3
+    assert error_line(result).endswith("; the scores here lie between 0 and 1: 95 % is 0.95")
+
+
+def test_a_run_that_is_not_there_exits_1_with_those_that_are(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in "gfedcba":
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "run.json").touch()
+    for words in ("runs/nosuch", "nosuch", "runs"):
+        result = invoke("pick", words, "--max-params", "10")
+        assert result.exit_code == 1
+        assert error_line(result) == (
+            f"expected a run directory {words} with a run.json, got none; take one of runs/a, runs/b, runs/c, runs/d, "
+            f"runs/e, runs/f, ..., or make one: widthwise train RECIPE --out {words}"
+        )
+
+
+def test_a_damaged_curve_exits_1_with_the_way_out(invoke: Invoke, run_copy: Path) -> None:
+    (run_copy / "curve.json").write_text("[]")
+    result = invoke("pick", run_copy, "--max-params", "10")
+    assert result.exit_code == 1
+    assert error_line(result).endswith(f"; `widthwise curve {run_copy}` measures it anew")
+    assert (run_copy / "curve.json").read_text() == "[]"
+
+
 def test_no_budget_exits_2(invoke: Invoke, measured: Path) -> None:
     result = invoke("pick", measured)
     assert result.exit_code == 2

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from widthwise._shared import MissingExtraError, WidthError
+from widthwise._shared import CurveError, MissingExtraError, WidthError
 from widthwise.cli.failure import report_note
 from widthwise.cli.options import AsJson, DataFolder, RunFolder
 from widthwise.cli.output import make_table, say, say_json
+from widthwise.cli.points import open_run
 from widthwise.curves import Curve, Point
 from widthwise.curves import curve as measure_curve
 from widthwise.elastic import Elastic
@@ -22,7 +23,11 @@ EXAMPLE = "widthwise curve runs/mnist --widths 1,0.5,0.25,0.125"
 
 Widths = Annotated[
     str | None,
-    typer.Option("--widths", metavar="F,F,...", help="Fractions of full width; half octaves where not given."),
+    typer.Option(
+        "--widths",
+        metavar="F,F,...",
+        help="Fractions of full width, which is measured in any case; half octaves where not given.",
+    ),
 ]
 NoLatency = Annotated[bool, typer.Option("--no-latency", help="Do not time the networks.")]
 
@@ -38,7 +43,7 @@ def curve(
 
     The validation score decides picks; the test score stands beside it. Points measured before are not measured again.
     """
-    opened = Run.open(run)
+    opened = open_run(run)
     fractions = parse_widths(widths)
     found = measure(opened, opened.load_model(), opened.load_data(data), widths=fractions, latency=not no_latency)
     written = [opened.curve_path, *draw(opened, found)]
@@ -53,7 +58,11 @@ def curve(
 def measure(
     run: Run, model: Elastic, splits: DataSplits, *, widths: list[float] | None = None, latency: bool = True
 ) -> Curve:
-    """Return the curve of a finished run, kept in its curve.json; BatchNorm is recalibrated on training samples."""
+    """Return the curve of a finished run, kept in its curve.json; BatchNorm is recalibrated on training samples.
+
+    A curve.json that cannot be read is kept beside the new one, and a note tells so.
+    """
+    _set_aside(run.curve_path)
     return measure_curve(
         model,
         make_score(splits.validation),
@@ -77,7 +86,7 @@ def draw(run: Run, found: Curve, *, point: Point | None = None) -> list[Path]:
 
 
 def parse_widths(text: str | None) -> list[float] | None:
-    """Return the fractions of a comma-separated list, None for None.
+    """Return full width and the fractions of a comma-separated list, None for None.
 
     Raises:
         WidthError: Where one of them is no number.
@@ -85,8 +94,22 @@ def parse_widths(text: str | None) -> list[float] | None:
     if text is None:
         return None
     try:
-        return [float(part) for part in text.split(",")]
+        # Full width is what drops are measured from.
+        return [1.0, *(float(part) for part in text.split(","))]
     except ValueError as cause:
         raise WidthError(
             f"expected fractions between commas, such as 1,0.5,0.25, got '{text}'; write numbers"
         ) from cause
+
+
+def _set_aside(path: Path) -> None:
+    if not path.is_file():
+        return
+    try:
+        Curve.load(path)
+    except CurveError as error:
+        aside = path.with_name(f"{path.stem}.damaged{path.suffix}")
+        path.replace(aside)
+        # What the error advises at its end is what happens here.
+        found = str(error).rpartition(";")[0]
+        report_note(f"{found}; every point is measured anew, and the old file kept as {aside.name}")

@@ -46,7 +46,7 @@ def pick(
     if limits is None:
         raise typer.BadParameter("expected a budget, got none; give --max-params, --max-drop or another limit")
     curve = read_curve(run)
-    point = pick_point(curve, limits)
+    point = pick_point(curve, limits, as_json=as_json)
     if as_json:
         say_json(point.to_dict())
         return

@@ -4,18 +4,34 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from widthwise._shared import CurveError
-from widthwise.cli.output import format_bytes, format_score
+from widthwise._shared import CurveError, NoPointError, RunError
+from widthwise.cli.output import format_bytes, format_score, say_json
 from widthwise.curves import Curve, Limits, Point
+from widthwise.curves.pick import find_nearest
 from widthwise.training import Run
 
 __all__ = [
     "describe_point",
     "describe_widths",
     "export_stem",
+    "open_run",
     "pick_point",
     "read_curve",
+    "say_refusal",
 ]
+
+_MOST_NAMED = 6
+
+
+def open_run(path: Path) -> Run:
+    """Return the run in a folder.
+
+    Raises:
+        RunError: Where there is none, with those that there are, or it is damaged.
+    """
+    if not Run.exists(path):
+        raise RunError(_describe_missing(path))
+    return Run.open(path)
 
 
 def read_curve(run: Path) -> Curve:
@@ -23,16 +39,36 @@ def read_curve(run: Path) -> Curve:
 
     Raises:
         CurveError: Where there is none, or it is damaged.
+        RunError: Where there is no such run.
     """
     path = run / "curve.json"
     if not path.exists():
+        if not Run.exists(run):
+            raise RunError(_describe_missing(run))
         raise CurveError(f"expected a curve in {run}, got none; measure it: widthwise curve {run}")
-    return Curve.load(path)
+    try:
+        return Curve.load(path)
+    except CurveError as cause:
+        raise CurveError(f"{cause}; `widthwise curve {run}` measures it anew") from cause
 
 
-def pick_point(curve: Curve, limits: Limits) -> Point:
-    """Return the point of the curve to take under the limits; raises NoPointError where none fits."""
-    return curve.pick(**asdict(limits))
+def pick_point(curve: Curve, limits: Limits, *, as_json: bool = False) -> Point:
+    """Return the point of the curve to take under the limits.
+
+    Raises:
+        NoPointError: Where none fits; as JSON it has been told already.
+    """
+    try:
+        return curve.pick(**asdict(limits))
+    except NoPointError as error:
+        if as_json:
+            say_refusal(error, find_nearest(curve.points, limits, higher_is_better=curve.higher_is_better))
+        raise
+
+
+def say_refusal(error: NoPointError, nearest: Point) -> None:
+    """Print as JSON that nothing fits, and what comes nearest."""
+    say_json({"error": str(error), "nearest": nearest.to_dict()})
 
 
 def describe_widths(widths: Mapping[str, int]) -> str:
@@ -50,7 +86,7 @@ def describe_point(point: Point, curve: Curve) -> str:
     full = curve.full
     lines = [f"width {point.label}  ({describe_widths(point.widths)})"]
     for name, score in (point.scores or {curve.name: point.score}).items():
-        lines.append(f"  {name:<14}{_score(score, name)}{_beside(full, name)}")
+        lines.append(f"  {name:<14}{format_score(score, name)}{_beside(full, name)}")
     lines.append(f"  {'parameters':<14}{point.params:,}{_share(point.params, full and full.params)}")
     lines.append(f"  {'MACs':<14}{point.macs:,}{_share(point.macs, full and full.macs)}")
     lines.append(f"  {'size':<14}{format_bytes(point.bytes)}{_share(point.bytes, full and full.bytes)}")
@@ -67,12 +103,17 @@ def export_stem(run: Run, width: float | Point) -> str:
     return f"{run.recipe.name}-w{fraction:.4g}"
 
 
-def _score(score: float, name: str) -> str:
-    return format_score(score, "accuracy" if name.endswith("accuracy") else name)
+def _describe_missing(run: Path) -> str:
+    # Of all places where someone who forgot a name, or the folder before it, would have put runs.
+    folders = dict.fromkeys((run, run.parent, Path("runs")))
+    found = [str(file.parent) for folder in folders for file in sorted(folder.glob("*/run.json"))]
+    known = ", ".join([*found[:_MOST_NAMED], *(["..."] if len(found) > _MOST_NAMED else [])])
+    there = f"take one of {known}, or make one" if found else "make one"
+    return f"expected a run directory {run} with a run.json, got none; {there}: widthwise train RECIPE --out {run}"
 
 
 def _beside(full: Point | None, name: str) -> str:
-    return f"   (full width {_score(full.scores[name], name)})" if full is not None and name in full.scores else ""
+    return f"   (full width {format_score(full.scores[name], name)})" if full and name in full.scores else ""
 
 
 def _share(value: float, full: float | None) -> str:
