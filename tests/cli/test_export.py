@@ -32,7 +32,8 @@ def test_size_and_parity_are_told(invoke: Invoke, run_copy: Path) -> None:
     assert result.stdout.startswith("width 0.5  (fc1 16, fc2 16)\n")
     assert f"written: {path}, {path.stat().st_size / 1000:.1f} kB\n" in result.stdout
     assert (
-        "read back and compared with the run on 61 validation inputs: outputs differ by at most 0 of" in result.stdout
+        "read back and compared with the run on 60 validation inputs, together and one alone: outputs differ by at "
+        "most 0 of the largest\n" in result.stdout
     )
 
 
@@ -43,7 +44,7 @@ def test_json_tells_the_same(invoke: Invoke, run_copy: Path) -> None:
         "path": str(path),
         "bytes": path.stat().st_size,
         "max_difference": 0.0,
-        "num_compared": 61,
+        "num_compared": 60,
         "widths": {"fc1": 16, "fc2": 16},
     }
 
@@ -104,6 +105,7 @@ def test_a_width_that_was_not_trained_is_told(invoke: Invoke, run_copy: Path) ->
         ),
         (("--width", "0"), "must lie in (0, 1], got 0.0"),
         (("--width", "1.5"), "must lie in (0, 1], got 1.5"),
+        (("--width", "64"), "got 64.0; 0.5 keeps half of the units (16 of 32 in fc1), 1.0 all"),
         (("--width", "0.5", "--format", "tflite"), "tflite"),
         (
             ("--width", "0.5", "--format", "pt", "--out", "a.onnx"),
@@ -117,10 +119,12 @@ def test_bad_usage_exits_2_in_one_line(invoke: Invoke, trained: Path, words: tup
     assert message in error_line(result)
 
 
-def test_an_unknown_ending_exits_1(invoke: Invoke, trained: Path, tmp_path: Path) -> None:
+def test_an_unknown_ending_exits_2(invoke: Invoke, trained: Path, tmp_path: Path) -> None:
     result = invoke("export", trained, "--width", "0.5", "--out", tmp_path / "small.h5")
-    assert result.exit_code == 1
-    assert "small.h5" in error_line(result)
+    assert result.exit_code == 2
+    assert (
+        "expected a file name ending in one of .safetensors, .pt, .pt2, .onnx, got 'small.h5'; choose one of these"
+    ) in error_line(result)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -128,14 +132,63 @@ def test_a_budget_that_nothing_meets_exits_3(invoke: Invoke, measured: Path) -> 
     result = invoke("export", measured, "--max-params", "3")
     assert result.exit_code == 3
     assert error_line(result).startswith("no point has at most 3 parameters; the nearest is width ")
+    assert json.loads(invoke("export", measured, "--max-params", "3", "--json").stdout)["nearest"]["width"] == 0.25
+
+
+def test_a_file_under_a_budget_of_bytes_is_no_larger(invoke: Invoke, measured: Path, tmp_path: Path) -> None:
+    for point in Curve.load(measured / "curve.json"):
+        path = tmp_path / "small.safetensors"
+        result = invoke("export", measured, "--max-bytes", str(point.bytes), "--out", path)
+        assert result.exit_code == 0, result.stderr
+        assert path.stat().st_size == Curve.load(measured / "curve.json").pick(max_bytes=point.bytes).bytes
+    assert [file.name for file in tmp_path.iterdir()] == ["small.safetensors"]
+
+
+def test_a_file_over_a_budget_of_bytes_exits_3_and_is_not_kept(invoke: Invoke, measured: Path, tmp_path: Path) -> None:
+    point = Curve.load(measured / "curve.json").points[0]
+    (tmp_path / "small.pt2").write_text("an older file")
+    words = ("export", measured, "--max-bytes", str(point.bytes), "--out", tmp_path / "small.pt2")
+    result = invoke(*words)
+    assert result.exit_code == 3
+    line = error_line(result)
+    assert line.startswith(f"expected a file of at most {point.bytes:,} bytes, got ")
+    assert line.endswith(" as .pt2 at width 0.25; it was not kept: take --format safetensors, or a narrower --width")
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("small.pt2", "an older file")]
+    content = json.loads(invoke(*words, "--json").stdout)
+    assert content == {"error": line, "nearest": point.to_dict()}
+
+
+def test_a_damaged_curve_exits_1_with_the_way_out(invoke: Invoke, run_copy: Path) -> None:
+    (run_copy / "curve.json").write_text("{}")
+    result = invoke("export", run_copy, "--max-params", "300")
+    assert result.exit_code == 1
+    assert error_line(result).endswith(f"; `widthwise curve {run_copy}` measures it anew")
 
 
 def test_an_output_that_cannot_be_written_exits_1(invoke: Invoke, trained: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    result = invoke("export", trained, "--width", "0.5", "--out", tmp_path / "file" / "small.pt")
-    assert result.exit_code == 1
-    assert str(tmp_path / "file") in error_line(result)
+    for folder in (tmp_path / "file", tmp_path / "file" / "inner"):
+        result = invoke("export", trained, "--width", "0.5", "--out", folder / "small.pt")
+        assert result.exit_code == 1
+        assert error_line(result) == (
+            f"expected a folder to write small.pt into, got the file {tmp_path / 'file'}; give --out in another folder"
+        )
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_made_exits_1(
+    invoke: Invoke, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    result = invoke("export", trained, "--width", "0.5", "--out", tmp_path / "locked" / "small.pt")
+    assert result.exit_code == 1
+    assert error_line(result) == (
+        f"expected a folder to write small.pt into, got Permission denied at {tmp_path / 'locked'}; "
+        "give --out in another folder"
+    )
 
 
 def test_a_missing_extra_exits_1_and_names_it(invoke: Invoke, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:

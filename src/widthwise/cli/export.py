@@ -1,10 +1,13 @@
 """`widthwise export`: one network of a run as a file to take home."""
 
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
 import typer
 
+from widthwise._shared import ExportError, NoPointError, replace_file
 from widthwise.cli.options import (
     AsJson,
     DataFolder,
@@ -18,12 +21,13 @@ from widthwise.cli.options import (
     make_limits,
 )
 from widthwise.cli.output import format_bytes, say, say_json
-from widthwise.cli.points import describe_widths, export_stem, pick_point, read_curve
+from widthwise.cli.points import describe_widths, export_stem, open_run, pick_point, read_curve, say_refusal
 from widthwise.curves import Limits, Point
 from widthwise.elastic import Elastic
 from widthwise.elastic import export as export_file
 from widthwise.graph import Example
 from widthwise.slicing import Exported
+from widthwise.slicing.formats import find_format
 from widthwise.training import Run, calibration_batches
 from widthwise.zoo import DataSplits
 
@@ -68,25 +72,51 @@ def export(
         max_drop=max_drop,
     )
     suffix = _choose_suffix(file_format, out)
-    chosen = _choose(run, width, limits)
-    opened = Run.open(run)
+    chosen = _choose(run, width, limits, as_json=as_json)
+    opened = open_run(run)
     model = opened.load_model()
+    widths = model.widths(chosen)
     path = out or opened.exports_path / f"{export_stem(opened, chosen)}{suffix}"
-    exported = write_export(opened, model, chosen, path, splits=opened.load_data(data))
+    try:
+        exported = write_export(opened, model, chosen, path, splits=opened.load_data(data), max_bytes=max_bytes)
+    except NoPointError as error:
+        if as_json and isinstance(chosen, Point):
+            say_refusal(error, chosen)
+        raise
     if as_json:
-        say_json({**exported_dict(exported), "widths": model.widths(chosen)})
+        say_json({**exported_dict(exported), "widths": widths})
     else:
-        label = chosen.label if isinstance(chosen, Point) else f"{chosen:.4g}"
-        say(f"width {label}  ({describe_widths(model.widths(chosen))})")
+        say(f"width {_label(chosen)}  ({describe_widths(widths)})")
         say(describe_export(exported))
 
 
-def write_export(run: Run, model: Elastic, width: float | Point, path: Path, *, splits: DataSplits) -> Exported:
+def write_export(
+    run: Run, model: Elastic, width: float | Point, path: Path, *, splits: DataSplits, max_bytes: int | None = None
+) -> Exported:
     """Return the checked file of the network at `width`, compared with the network on samples of the validation split.
 
     BatchNorm is recalibrated as for the curve, so the file is the network that was scored.
+
+    Raises:
+        NoPointError: Where the file is larger than `max_bytes`; it is not kept, and what stood at `path` stays.
+        ExportError: Where the folder of `path` cannot be made, or as `widthwise.export` says.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path)
+    if max_bytes is None:
+        return _write(run, model, width, path, splits)
+    # Under its own name, which some formats write down, but in a folder apart until its size is known.
+    with replace_file(path, error=ExportError) as temporary, TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+        exported = _write(run, model, width, Path(folder) / path.name, splits)
+        if exported.size_bytes > max_bytes:
+            raise NoPointError(
+                f"expected a file of at most {max_bytes:,} bytes, got {exported.size_bytes:,} as {path.suffix} at "
+                f"width {_label(width)}; it was not kept: take --format safetensors, or a narrower --width"
+            )
+        exported.path.replace(temporary)
+    return replace(exported, path=path)
+
+
+def _write(run: Run, model: Elastic, width: float | Point, path: Path, splits: DataSplits) -> Exported:
     inputs = splits.validation.tensors[0][:_NUM_COMPARED]
     is_full = model.widths(width) == model.widths(1.0)
     return export_file(
@@ -104,7 +134,7 @@ def exported_dict(exported: Exported) -> dict[str, object]:
         "path": str(exported.path),
         "bytes": exported.size_bytes,
         "max_difference": exported.max_difference,
-        "num_compared": exported.num_inputs,
+        "num_compared": _num_distinct(exported),
     }
 
 
@@ -112,16 +142,36 @@ def describe_export(exported: Exported) -> str:
     """Return the file, its size, and how near its outputs are to the run's, in two lines."""
     return (
         f"written: {exported.path}, {format_bytes(exported.size_bytes)}\n"
-        f"read back and compared with the run on {exported.num_inputs} validation inputs: outputs differ by at most "
-        f"{exported.max_difference:.1g} of the largest"
+        f"read back and compared with the run on {_num_distinct(exported)} validation inputs, together and one alone: "
+        f"outputs differ by at most {exported.max_difference:.1g} of the largest"
     )
 
 
-def _choose(run: Path, width: float | None, limits: Limits | None) -> float | Point:
+def _num_distinct(exported: Exported) -> int:
+    # The first input is compared a second time, alone.
+    return exported.num_inputs - 1
+
+
+def _label(width: float | Point) -> str:
+    return width.label if isinstance(width, Point) else f"{width:.4g}"
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        file = next((place for place in path.parents if place.is_file()), None)
+        got = f"the file {file}" if file is not None else f"{cause.strerror} at {path.parent}"
+        raise ExportError(
+            f"expected a folder to write {path.name} into, got {got}; give --out in another folder"
+        ) from cause
+
+
+def _choose(run: Path, width: float | None, limits: Limits | None, *, as_json: bool) -> float | Point:
     if width is not None and limits is None:
         return width
     if width is None and limits is not None:
-        return pick_point(read_curve(run), limits)
+        return pick_point(read_curve(run), limits, as_json=as_json)
     got = "none of them" if width is None else "both"
     raise typer.BadParameter(f"expected a --width or a budget such as --max-params, got {got}; give one")
 
@@ -132,4 +182,8 @@ def _choose_suffix(file_format: Format | None, out: Path | None) -> str:
         return suffix or ".safetensors"
     if suffix is not None and out.suffix != suffix:
         raise typer.BadParameter(f"expected --out to end in {suffix}, got {out}; leave out --format or change the name")
+    try:
+        find_format(out)
+    except ExportError as cause:
+        raise typer.BadParameter(str(cause)) from cause
     return out.suffix

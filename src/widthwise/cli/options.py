@@ -37,7 +37,12 @@ MaxMacs = Annotated[
 ]
 MaxBytes = Annotated[
     int | None,
-    typer.Option("--max-bytes", min=1, help="Largest float32 .safetensors file.", rich_help_panel=_BUDGET),
+    typer.Option(
+        "--max-bytes",
+        min=1,
+        help="Largest file, in bytes; the curve knows that of .safetensors.",
+        rich_help_panel=_BUDGET,
+    ),
 ]
 MaxLatency = Annotated[
     float | None,
@@ -45,7 +50,10 @@ MaxLatency = Annotated[
         "--max-latency-ms", help="Longest median time of a pass, batch 1, one thread.", rich_help_panel=_BUDGET
     ),
 ]
-MinScore = Annotated[float | None, typer.Option("--min-score", help="Least score.", rich_help_panel=_BUDGET)]
+MinScore = Annotated[
+    float | None,
+    typer.Option("--min-score", help="Least score; an accuracy is between 0 and 1.", rich_help_panel=_BUDGET),
+]
 MaxDrop = Annotated[
     str | None,
     typer.Option(
