@@ -111,6 +111,14 @@ def assert_same_files(one: Run, other: Run) -> None:
     assert one.find_damage() is None
 
 
+def assert_finished_is_whole(path: Path) -> None:
+    """A folder that says it is finished holds all that belongs to the recipe in it."""
+    run = Run.open(path) if Run.exists(path) else None
+    if run is not None and run.state.status == "finished":
+        assert run.find_damage() is None
+        assert len(run.read_metrics()) == run.state.epochs == run.recipe.training.epochs
+
+
 @contextmanager
 def killed_before(number: int) -> Generator[list[str]]:
     """Kill before the change of the disk with this number (from 0); yields the changes that were wanted till then."""
@@ -166,6 +174,7 @@ def test_killed_before_any_change_of_the_disk_the_same_command_ends_bit_equal(
         path = begin(tmp_path / str(number))
         with killed_before(number), pytest.raises(Killed):
             train(counting, path, overwrite=overwrite)
+        assert_finished_is_whole(path)
         assert_same_files(train(counting, path, overwrite=overwrite), Run.open(expected))
 
 
