@@ -43,6 +43,13 @@ def test_the_point_is_told_in_words_beside_the_full_width(invoke: Invoke, measur
     assert f"next: widthwise export {measured} --width " in result.stdout
 
 
+def test_the_hint_after_a_budget_of_bytes_gives_a_file_that_keeps_to_it(invoke: Invoke, measured: Path) -> None:
+    result = invoke("pick", measured, "--max-bytes", "2000")
+    hint = next(line for line in result.stdout.splitlines() if line.startswith("next: widthwise "))
+    content = json.loads(invoke(*hint.removeprefix("next: widthwise ").split(), "--json").stdout)
+    assert content["bytes"] <= 2000
+
+
 def test_nothing_is_read_but_the_curve(invoke: Invoke, measured: Path, tmp_path: Path) -> None:
     shutil.copy(measured / "curve.json", tmp_path / "curve.json")
     assert invoke("pick", tmp_path, "--max-params", "200").exit_code == 0

@@ -94,7 +94,8 @@ def _summarize(result: _Result) -> None:
         cells.append([words, *scores, f"{100 * (point.scores[name] - full.scores[name]):+.2f} points"])
     cells.append(["parameters", f"{full.params:,}", f"{point.params:,}", _smaller(full.params, point.params)])
     cells.append(["MACs per image", f"{full.macs:,}", f"{point.macs:,}", _smaller(full.macs, point.macs)])
-    cells.append(["size", format_bytes(full.bytes), format_bytes(point.bytes), _smaller(full.bytes, point.bytes)])
+    sizes = [format_bytes(each.bytes) for each in (full, point)]
+    cells.append(["size as .safetensors", *sizes, _smaller(full.bytes, point.bytes)])
     say(make_table(cells, left=("",)))
     paths = [("the small network", result.exported.path), ("the curve", run.plot_path), ("the report", run.report_path)]
     for words, path in paths:

@@ -52,4 +52,6 @@ def pick(
         return
     say(describe_point(point, curve))
     if point.width is not None:
-        say(f"next: widthwise export {run} --width {point.width:.6g} --format onnx")
+        # Bytes are those of .safetensors; another format may be over the budget.
+        file_format = "onnx" if max_bytes is None else "safetensors"
+        say(f"next: widthwise export {run} --width {point.width:.6g} --format {file_format}")
