@@ -109,6 +109,12 @@ def test_a_slice_of_a_concatenation_keeps_parts_of_its_segments(start: int, stop
     assert node.check() == "L"
 
 
+def test_a_slice_without_a_start_begins_in_front() -> None:
+    node = Node(aten.slice.Tensor, randn(3, 6), 1, None, 4)
+    assert node.inputs[0][1] == Sum((node.outputs[0][1], Atom(node.inputs[0][1].parts[1].key, 2)))
+    assert node.check() == "L"
+
+
 def test_strides_keep_the_axis() -> None:
     node = Node(aten.slice.Tensor, randn(3, 6), 1, 0, 6, 2)
     assert node.reason(0, 1).endswith(" takes a strided or dynamic part of this axis")

@@ -67,6 +67,9 @@ def test_axes_are_found_by_their_name_and_not_by_their_place() -> None:
 
 @pytest.mark.parametrize("order", [-1.0, float("-inf")])
 def test_norms_of_negative_order_keep_their_axes(order: float) -> None:
+    node = Node(aten.norm.ScalarOpt_dim, randn(3, 4), order, [1])
+    assert node.reason(0, 1) == f"aten.norm takes a norm of order {order} along this axis"
+    assert node.check() == "L"
     node = Node(aten.linalg_vector_norm.default, randn(3, 4), order, [1])
     assert node.reason(0, 1) == f"aten.linalg_vector_norm takes a norm of order {order} along this axis"
     assert node.check() == "L"
@@ -94,6 +97,9 @@ def test_a_spread_over_enough_other_positions_counts_its_units() -> None:
     units = Atom(101, 4)
     node = Node(aten.std.correction, randn(3, 8), [1], ties={(0, 1): Product((units, Frozen(2, "image")))})
     assert units.key in node.atoms
+    assert node.check() == "C"
+    node = Node(aten.std.correction, randn(2, 4), [0, 1], ties={(0, 0): Frozen(2, "image")})
+    assert len(node.atoms) == 1
     assert node.check() == "C"
 
 

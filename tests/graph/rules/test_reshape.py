@@ -1,14 +1,17 @@
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor, nn
 
 from tests.graph.rules.node import Node, randn
 from tests.graph.terms import factorings
-from widthwise.graph import Atom, Frozen, Product, Solver
+from tests.traps import Network
+from widthwise.graph import Atom, Frozen, Product, Solver, StateAxes, Term, as_example, infer_axes, trace_network
 
 aten = torch.ops.aten
 SIZES = st.integers(2, 5)
@@ -41,6 +44,37 @@ def test_every_size_is_written_out_also_where_the_code_left_it_open(requested: l
     node = Node(aten.view.default, randn(3, 8), requested)
     assert node.outcome.sizes["size"] == node.outcome.outputs[0]
     assert node.check() == "L"
+
+
+def fold_with_the_batch(function: Callable[[Tensor], Tensor]) -> Term:
+    """The axis of 8 hidden units that a function folds together with the batch, of which it returns (batch, 8)."""
+    net = Network(lambda s, x: s.o(function(s.a(x))), a=nn.Linear(5, 8), o=nn.Linear(8, 3))
+    solver = Solver()
+    state = StateAxes(net, solver)
+    infer_axes(trace_network(net, as_example((torch.randn(3, 5),)), training=False), state, solver)
+    return solver.resolve(state.targets["a.bias"][0])
+
+
+def test_units_may_be_folded_into_one_axis_of_dynamic_size() -> None:
+    term = fold_with_the_batch(lambda y: y.view(-1).relu().view(-1, 8))
+    assert isinstance(term, Atom)
+    term = fold_with_the_batch(lambda y: (y[:, :, None] * y.sum()).reshape(y.shape[0] * 8, -1).view(-1, 8))
+    assert isinstance(term, Atom)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda y: (y[:, :, None, None] * y.t()).reshape(y.shape[0] * 8, 8 * y.shape[0]).sum(1).view(-1, 8),
+        lambda y: (y[:, :, None] * y.sum(1)).reshape(y.shape[0] * 8, -1).sum(1).view(-1, 8),
+    ],
+    ids=["two with units", "one that the code left open"],
+)
+def test_units_folded_into_one_of_several_axes_of_dynamic_size_stay(function: Callable[[Tensor], Tensor]) -> None:
+    """A size that is both dynamic and in part units is written as -1, and there can be but one of those."""
+    term = fold_with_the_batch(function)
+    assert isinstance(term, Frozen)
+    assert term.reason.endswith(" folds units into several axes of dynamic size")
 
 
 def test_a_folding_that_cuts_across_units_keeps_them() -> None:
