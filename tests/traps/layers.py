@@ -13,20 +13,26 @@ from torch.nn import functional
 
 from tests.traps.network import Trap
 
-__all__ = ["LAYERS"]
+__all__ = ["LAYERS", "Make", "around", "layer", "table"]
 
 aten = torch.ops.aten
 Make = Callable[[int, int], Trap]
 
 
-def _around(
-    function: Callable[[Any, Tensor], Sequence[Tensor]], *, rank: int = 0, more: Sequence[str] = (), **parts: Any
+def around(
+    function: Callable[[Any, Tensor], Sequence[Tensor]],
+    *,
+    rank: int = 0,
+    name: str = "a",
+    more: Sequence[str] = (),
+    **parts: Any,
 ) -> Make:
     """Networks of `units` hidden units with `size` positions along each of `rank` axes.
 
     Args:
         function: Of the parts and the hidden values (3, units, size, ...); each of its results has the units on axis 1.
         rank: How many axes of positions stand behind the units.
+        name: Of the group of those units.
         more: Parts that have a group of as many units of their own.
         parts: Made of the number of units.
     """
@@ -40,18 +46,19 @@ def _around(
             first = [nn.Linear(4, units), nn.Conv1d(4, units, 1), nn.Conv2d(4, units, 1), nn.Conv3d(4, units, 1)][rank]
             return {"a": first, "o": nn.Linear(units, 2), **{name: part(units) for name, part in parts.items()}}
 
-        groups = dict.fromkeys(("a", *more), units)
+        groups = dict.fromkeys((name, *more), units)
         return Trap(function=run, parts=make_parts, shape=(3, 4, *[size] * rank), groups=groups)
 
     return make
 
 
-def _layer(kind: Callable[..., nn.Module], *arguments: Any, **settings: Any) -> Callable[[int], nn.Module]:
+def layer(kind: Callable[..., nn.Module], *arguments: Any, **settings: Any) -> Callable[[int], nn.Module]:
     """A layer that takes the number of units where `arguments` has "units"."""
     return lambda units: kind(*(units if each == "units" else each for each in arguments), **settings)
 
 
-def _table(*shape: str | int) -> Callable[[int], nn.Parameter]:
+def table(*shape: str | int) -> Callable[[int], nn.Parameter]:
+    """A parameter of a shape, in which "units" stands for their number."""
     return lambda units: nn.Parameter(torch.randn([units if size == "units" else int(size) for size in shape]))
 
 
@@ -146,78 +153,78 @@ def _chosen(s: Any, y: Tensor) -> list[Tensor]:
 
 
 LAYERS: dict[str, Make] = {
-    "convolution": _around(
+    "convolution": around(
         lambda s, y: [s.d(s.c(y)), s.g(y), s.e(y[..., 0]), s.f(y[..., 0, 0])], rank=3, more=("c",),
-        c=_layer(nn.Conv3d, "units", "units", 3), d=_layer(nn.Conv3d, "units", "units", 1),
+        c=layer(nn.Conv3d, "units", "units", 3), d=layer(nn.Conv3d, "units", "units", 1),
         g=lambda units: nn.Conv3d(units, units, 2, groups=units),
-        e=_layer(nn.Conv2d, "units", "units", 3, padding=1), f=_layer(nn.Conv1d, "units", "units", 2)),
-    "transposed_convolution": _around(
+        e=layer(nn.Conv2d, "units", "units", 3, padding=1), f=layer(nn.Conv1d, "units", "units", 2)),
+    "transposed_convolution": around(
         lambda s, y: [s.d(s.c(y)), s.g(y), s.e(y[..., 0]), s.f(y[..., 0, 0])], rank=3, more=("c",),
-        c=_layer(nn.ConvTranspose3d, "units", "units", 2, stride=2), d=_layer(nn.ConvTranspose3d, "units", "units", 1),
+        c=layer(nn.ConvTranspose3d, "units", "units", 2, stride=2), d=layer(nn.ConvTranspose3d, "units", "units", 1),
         g=lambda units: nn.ConvTranspose3d(units, units, 2, groups=units),
-        e=_layer(nn.ConvTranspose2d, "units", "units", 2), f=_layer(nn.ConvTranspose1d, "units", "units", 2)),
-    "create": _around(lambda _, y: _made(y)),
-    "cat": _around(
+        e=layer(nn.ConvTranspose2d, "units", "units", 2), f=layer(nn.ConvTranspose1d, "units", "units", 2)),
+    "create": around(lambda _, y: _made(y)),
+    "cat": around(
         lambda s, y: [s.w(torch.cat([y, y * 2], 1)), torch.cat([y, y])[: y.shape[0]]],
         w=lambda units: nn.Linear(2 * units, units)),
-    "stack": _around(lambda s, y: list(torch.stack([y, s.w.expand_as(y), y * 2], 1).unbind(1)), w=_table("units")),
-    "slice_scatter": _around(lambda _, y: [_written(y, part=(slice(None), slice(None), slice(0, 2)))], rank=1),
-    "select_scatter": _around(
+    "stack": around(lambda s, y: list(torch.stack([y, s.w.expand_as(y), y * 2], 1).unbind(1)), w=table("units")),
+    "slice_scatter": around(lambda _, y: [_written(y, part=(slice(None), slice(None), slice(0, 2)))], rank=1),
+    "select_scatter": around(
         lambda _, y: [_written(y, part=(slice(None), slice(None), 1)), _written(y, part=0)], rank=1),
-    "linear": _around(
+    "linear": around(
         lambda s, y: [s.d(s.c(y).relu()), functional.linear(y, s.v)[:, None] * y], more=("c",),
-        c=_layer(nn.Linear, "units", "units", bias=False), d=_layer(nn.Linear, "units", "units"), v=_table("units")),
-    "matmul": _around(_products, more=("w",), w=_table("units", "units"), v=_table("units"), u=_table("units")),
-    "addmm": _around(
-        _sums, more=("b",), b=_table("units"), w=_table("units", "units"), k=_table(1, "units", "units")),
-    "embedding": _around(
-        lambda s, y: [y * s.e(torch.tensor([2, 0, 2])).sum(0)], e=_layer(nn.Embedding, 4, "units")),
-    "index": _around(
-        lambda s, y: [y[:, :, torch.tensor([1, 0, 1])], y * s.w[torch.tensor([2])]], rank=1, w=_table(3, "units", 1)),
-    "index_select": _around(lambda _, y: [y.index_select(2, torch.tensor([1, 0]))], rank=1),
-    "batch_norm": _around(_normalised, rank=2, n=_layer(nn.BatchNorm2d, "units")),
-    "instance_norm": _around(
-        lambda s, y: [s.n(y), s.m(y)], rank=1, n=_layer(nn.InstanceNorm1d, "units", affine=True),
-        m=_layer(nn.InstanceNorm1d, "units", track_running_stats=True)),
-    "layer_norm": _around(
-        lambda s, y: [s.n(y), s.r(y), functional.rms_norm(y, y.shape[1:])], n=_layer(nn.LayerNorm, "units"),
-        r=_layer(nn.RMSNorm, "units")),
-    "group_norm": _around(lambda s, y: [s.n(y)], rank=2, n=_layer(nn.GroupNorm, 1, "units")),
-    "pad": _around(
+        c=layer(nn.Linear, "units", "units", bias=False), d=layer(nn.Linear, "units", "units"), v=table("units")),
+    "matmul": around(_products, more=("w",), w=table("units", "units"), v=table("units"), u=table("units")),
+    "addmm": around(
+        _sums, more=("b",), b=table("units"), w=table("units", "units"), k=table(1, "units", "units")),
+    "embedding": around(
+        lambda s, y: [y * s.e(torch.tensor([2, 0, 2])).sum(0)], e=layer(nn.Embedding, 4, "units")),
+    "index": around(
+        lambda s, y: [y[:, :, torch.tensor([1, 0, 1])], y * s.w[torch.tensor([2])]], rank=1, w=table(3, "units", 1)),
+    "index_select": around(lambda _, y: [y.index_select(2, torch.tensor([1, 0]))], rank=1),
+    "batch_norm": around(_normalised, rank=2, n=layer(nn.BatchNorm2d, "units")),
+    "instance_norm": around(
+        lambda s, y: [s.n(y), s.m(y)], rank=1, n=layer(nn.InstanceNorm1d, "units", affine=True),
+        m=layer(nn.InstanceNorm1d, "units", track_running_stats=True)),
+    "layer_norm": around(
+        lambda s, y: [s.n(y), s.r(y), functional.rms_norm(y, y.shape[1:])], n=layer(nn.LayerNorm, "units"),
+        r=layer(nn.RMSNorm, "units")),
+    "group_norm": around(lambda s, y: [s.n(y)], rank=2, n=layer(nn.GroupNorm, 1, "units")),
+    "pad": around(
         lambda _, y: [functional.pad(y, (1, 2)), functional.pad(y, (1, 2, 0, 1), mode="reflect")], rank=2),
-    "upsample": _around(
+    "upsample": around(
         lambda _, y: [functional.interpolate(part, scale_factor=2, mode=mode) for part, mode in (
             (y, "nearest"), (y[..., 0], "bilinear"), (y[..., 0, 0], "linear"))], rank=3),
-    "split": _around(
+    "split": around(
         lambda _, y: [*y.split(2, 2)[:2], *y.chunk(2, -1), *torch.cat([y, y * 2], 1).split(y.shape[1], 1),
                       y.split_with_sizes([1, y.shape[2] - 1], 2)[1]], rank=1),
-    "glu": _around(
+    "glu": around(
         lambda s, y: [functional.glu(s.g(y), 1), functional.glu(torch.cat([y, y * 2], 2), 2)], rank=1,
         g=lambda units: nn.Conv1d(units, 2 * units, 1)),
-    "unbind": _around(lambda _, y: list(y.unbind(2)), rank=1),
-    "select": _around(lambda _, y: [y[..., -1], y.select(2, 1)], rank=1),
-    "slice_axis": _around(
+    "unbind": around(lambda _, y: list(y.unbind(2)), rank=1),
+    "select": around(lambda _, y: [y[..., -1], y.select(2, 1)], rank=1),
+    "slice_axis": around(
         lambda _, y: [y[:, :, 1:], y[:, :, ::2], torch.cat([y, y * 2], 1)[:, y.shape[1]:]], rank=1),
-    "pointwise": _around(_chosen, w=_table("units")),
-    "prelu": _around(lambda s, y: [s.p(y), s.q(y)], rank=1, p=_layer(nn.PReLU, "units"), q=_layer(nn.PReLU)),
-    **{f"pool_{rank}d": _around(lambda _, y, rank=rank: _pooled(y, rank), rank=rank) for rank in (1, 2, 3)},
-    "reduce": _around(lambda _, y: _reduced(y)),
-    "vector_norm": _around(
+    "pointwise": around(_chosen, w=table("units")),
+    "prelu": around(lambda s, y: [s.p(y), s.q(y)], rank=1, p=layer(nn.PReLU, "units"), q=layer(nn.PReLU)),
+    **{f"pool_{rank}d": around(lambda _, y, rank=rank: _pooled(y, rank), rank=rank) for rank in (1, 2, 3)},
+    "reduce": around(lambda _, y: _reduced(y)),
+    "vector_norm": around(
         lambda _, y: [y / y.norm(), y / y.norm(p=1, dim=1, keepdim=True), y / aten.norm.Scalar(y, 2),
                       y / torch.linalg.vector_norm(y, float("inf"), 1, True)]),
-    "spread": _around(lambda _, y: _spread(y)),
-    "locate": _around(lambda _, y: _told_apart(y), rank=1),
-    "work_along": _around(lambda _, y: _along(y), rank=1),
-    "reshape": _around(
+    "spread": around(lambda _, y: _spread(y)),
+    "locate": around(lambda _, y: _told_apart(y), rank=1),
+    "work_along": around(lambda _, y: _along(y), rank=1),
+    "reshape": around(
         lambda s, y: [y.flatten(1).view(y.shape), y.view(-1, y.shape[2]).reshape(y.shape), y + s.w.view(-1, 1)],
-        rank=1, w=_table(1, "units")),
-    "squeeze": _around(lambda _, y: [y[:, :, :1].squeeze(2), y[:, :, :1].squeeze()], rank=1),
-    "unsqueeze": _around(lambda s, y: [y + s.w.unsqueeze(0), (y.unsqueeze(-1) * y.unsqueeze(2))], w=_table("units")),
-    "permute": _around(
-        lambda s, y: [s.n(y.permute(2, 0, 1)).permute(1, 2, 0)], rank=1, n=_layer(nn.LayerNorm, "units")),
-    "transpose": _around(lambda s, y: [s.n(y.transpose(1, -1)).mT], rank=1, n=_layer(nn.LayerNorm, "units")),
-    "matrix_transpose": _around(lambda s, y: [(s.w.t() @ y.t()).t(), y @ s.w.T], w=_table("units", "units")),
-    "expand": _around(
+        rank=1, w=table(1, "units")),
+    "squeeze": around(lambda _, y: [y[:, :, :1].squeeze(2), y[:, :, :1].squeeze()], rank=1),
+    "unsqueeze": around(lambda s, y: [y + s.w.unsqueeze(0), (y.unsqueeze(-1) * y.unsqueeze(2))], w=table("units")),
+    "permute": around(
+        lambda s, y: [s.n(y.permute(2, 0, 1)).permute(1, 2, 0)], rank=1, n=layer(nn.LayerNorm, "units")),
+    "transpose": around(lambda s, y: [s.n(y.transpose(1, -1)).mT], rank=1, n=layer(nn.LayerNorm, "units")),
+    "matrix_transpose": around(lambda s, y: [(s.w.t() @ y.t()).t(), y @ s.w.T], w=table("units", "units")),
+    "expand": around(
         lambda s, y: [y * s.w.expand(y.shape[0], -1), y[:, :, None].expand(-1, -1, 3), y * s.g.expand(y.shape[1])],
-        w=_table(1, "units"), g=_table(1)),
+        w=table(1, "units"), g=table(1)),
 }  # fmt: skip
