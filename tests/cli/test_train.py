@@ -54,6 +54,22 @@ def test_a_finished_run_is_told_and_left_alone(invoke: Invoke, recipe_file: Path
     assert (run_copy / "run.json").stat().st_mtime_ns == before
 
 
+def test_damaged_weights_of_a_finished_run_are_restored_with_a_note(
+    invoke: Invoke, recipe_file: Path, run_copy: Path
+) -> None:
+    weights = run_copy / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    curve = invoke("curve", run_copy)
+    assert curve.exit_code == 1
+    assert error_line(curve).startswith(f"expected {weights} with sha256 ")
+    result = invoke("train", recipe_file, "--out", run_copy)
+    assert result.exit_code == 0
+    assert result.stderr.startswith(f"widthwise: note: expected {weights} with sha256 ")
+    assert result.stderr.endswith("...; restored from the checkpoint of epoch 4\n")
+    assert weights.read_bytes() == content
+
+
 def test_overwrite_trains_anew(invoke: Invoke, recipe_file: Path, run_copy: Path) -> None:
     result = invoke("train", recipe_file, "--out", run_copy, "--overwrite", "--set", "epochs=1")
     assert result.exit_code == 0

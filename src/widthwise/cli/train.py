@@ -49,8 +49,12 @@ def train(
     before = Run.open(folder) if Run.exists(folder) and not overwrite else None
     if before is not None and before.state.status != "finished" and before.state.finished_epochs:
         report_note(f"continuing {folder} after epoch {before.state.finished_epochs} of {before.state.epochs}")
+    is_finished = before is not None and before.state.status == "finished"
+    damage = before.find_damage() if before is not None and is_finished else None
     run = _train(told, folder, data=data, smoke=smoke, overwrite=overwrite)
-    if before is not None and before.state.status == "finished":
+    if damage is not None:
+        report_note(f"{damage}; restored from the checkpoint of epoch {run.state.finished_epochs}")
+    elif is_finished:
         report_note(f"{folder} is finished already and stays as it is; --overwrite trains it anew")
     if as_json:
         say_json({"run": str(folder), **run.state.model_dump(), "metrics": run.read_metrics()})
@@ -71,10 +75,12 @@ def _train(recipe: Recipe, folder: Path, *, data: Path | None, smoke: bool, over
 
 
 def _summarize(run: Run) -> None:
-    last = run.read_metrics()[-1]
     state = run.state
-    full = format_score(float(str(last["accuracy"])), "accuracy")
     say(f"{run.recipe.name}: {state.epochs} epochs in {state.training_seconds:.0f} s")
+    if not (metrics := run.read_metrics()):
+        return
+    last = metrics[-1]
+    full = format_score(float(str(last["accuracy"])), "accuracy")
     say(f"validation accuracy at full width: {full}")
     if "accuracy_lowest" in last:
         lowest = format_score(float(str(last["accuracy_lowest"])), "accuracy")

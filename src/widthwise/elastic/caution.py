@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from widthwise._shared import WidthWarning
 from widthwise.elastic.law import Law
-from widthwise.groups import Groups, units
+from widthwise.groups import Groups
 
 __all__ = ["warn_of_statistics", "warn_of_untrained"]
 
@@ -13,7 +13,7 @@ __all__ = ["warn_of_statistics", "warn_of_untrained"]
 def warn_of_untrained(widths: Mapping[str, int], groups: Groups, law: Law, *, stacklevel: int) -> None:
     """Warn, in the caller `stacklevel` frames up, where a group keeps less than the law draws."""
     for group in groups:
-        trained = units(law.lowest, group.size, group.lower_bound)
+        trained = group.units_at(law.lowest)
         if widths[group.name] < trained:
             warnings.warn(
                 f"the law draws at least {trained} units of {group.name} (lowest={law.lowest:g}), got "

@@ -9,7 +9,7 @@ full tensors. At full width in evaluation mode the network itself is called.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ from widthwise.elastic.octave import OctaveAffine
 from widthwise.elastic.passes import Passes
 from widthwise.elastic.widths import Width, mean_fraction, resolve_widths
 from widthwise.graph import as_example
-from widthwise.groups import Groups
+from widthwise.groups import Groups, Selection
 from widthwise.measure import count_macs
 from widthwise.slicing import (
     Form,
@@ -56,6 +56,12 @@ class Elastic(nn.Module):
         output_affine: Learn a gain and a bias on the outputs per octave of width (folded away at extract). The
             optimiser must then be given `model.parameters()`.
         batch_dim: The batch axis of the first input.
+        stream: Whether residual streams shrink with a common width; None lets them, but not in a transformer, where
+            they move by name only.
+        queries: Whether the width of queries and keys inside a head shrinks too; the scale of the scores stays.
+        values: Whether the width of values inside a head shrinks too, besides the number of heads.
+        freeze: Patterns of group or parameter names, as in a shell; what matches keeps its size.
+        only: Such patterns; what matches none of them keeps its size.
         generator: Draws the widths, on the CPU; by default one of its own, seeded from `torch.initial_seed()`.
 
     Attributes:
@@ -86,6 +92,11 @@ class Elastic(nn.Module):
         law: str | Law = "log_uniform",
         output_affine: bool = False,
         batch_dim: int = 0,
+        stream: bool | None = None,
+        queries: bool = False,
+        values: bool = False,
+        freeze: Sequence[str] = (),
+        only: Sequence[str] = (),
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -93,7 +104,10 @@ class Elastic(nn.Module):
         self.generator = generator or torch.Generator().manual_seed(torch.initial_seed())
         check_generator(self.generator)
         factor = None if self.law.rescale == "none" else self.law.factor
-        self._sliced = SlicedNetwork(net, as_example(example_inputs), batch_dim=batch_dim, factor=factor)
+        selection = Selection(stream=stream, queries=queries, values=values, freeze=tuple(freeze), only=tuple(only))
+        self._sliced = SlicedNetwork(
+            net, as_example(example_inputs), batch_dim=batch_dim, factor=factor, selection=selection
+        )
         self.net = net
         self.training = net.training
         self._has_statistics = has_batch_norm(self._sliced.evaluation.program)
@@ -288,7 +302,9 @@ class Elastic(nn.Module):
 
     def _draw(self, generator: torch.Generator) -> list[dict[str, int]]:
         lower_bounds = {group.name: group.lower_bound for group in self.groups}
-        return self.law.draw(self.groups.sizes, generator, lower_bounds=lower_bounds)
+        sizes = {group.name: group.size for group in self.groups if group.follows}
+        # What moves by name only stays full in training.
+        return [{**self.groups.sizes, **draw} for draw in self.law.draw(sizes, generator, lower_bounds=lower_bounds)]
 
     def _make_affine(self) -> OctaveAffine:
         runner = self._sliced.evaluation

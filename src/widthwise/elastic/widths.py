@@ -40,7 +40,7 @@ def resolve_widths(width: Any, groups: Groups) -> dict[str, int]:
     if isinstance(width, float):
         remedy = f"0.5 keeps half of the units ({units(0.5, first.size)} of {first.size} in {first.name}), 1.0 all"
         _check_fraction(width, "a width as a fraction of every group", remedy)
-        return {group.name: units(width, group.size, group.lower_bound) for group in groups}
+        return {group.name: group.units_at(width) for group in groups}
     if isinstance(width, HasWidths):
         width = width.widths
     if not isinstance(width, Mapping):
@@ -60,8 +60,8 @@ def resolve_widths(width: Any, groups: Groups) -> dict[str, int]:
 
 
 def mean_fraction(widths: Mapping[str, int], groups: Groups) -> float:
-    """Return the geometric mean of the fractions that the groups keep."""
-    logs = [math.log(widths[group.name] / group.size) for group in groups]
+    """Return the geometric mean of the fractions that the groups keep which follow a common one."""
+    logs = [math.log(widths[group.name] / group.size) for group in groups if group.follows]
     return math.exp(sum(logs) / len(logs))
 
 

@@ -31,12 +31,15 @@ class Outcome:
         contracted: The axis over which each of these tensor arguments is summed, by the argument's name: where a
             network reads units.
         target: The operator to call instead, where the traced one cannot express unequal sizes.
+        written: Arguments to write out as they are at full width, where the operator would else work them out of a
+            size.
     """
 
     outputs: tuple[Axes, ...]
     sizes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     contracted: Mapping[str, int] = field(default_factory=dict[str, int])
     target: Any = None
+    written: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 class Call:
@@ -46,12 +49,14 @@ class Call:
         node: The node of the graph.
         solver: Where rules unify, freeze and mark axes as read.
         arguments: Every argument by its name in the operator's schema, defaults filled in.
+        reads: The axes over which the operator sums or reduces, as the rule has told so far.
     """
 
     def __init__(self, node: fx.Node, solver: Solver, axes: Mapping[fx.Node, tuple[Axes, ...]]) -> None:
         self.node = node
         self.solver = solver
         self.arguments = arguments_by_name(node)
+        self.reads: list[Term] = []
         self._axes = axes
 
     @property
@@ -116,6 +121,10 @@ class Call:
         for term in terms:
             self.solver.freeze(term, f"{self.name}{why}")
 
+    def note(self, term: Term, word: str) -> None:
+        """Note what the units of an axis are to this operator."""
+        self.solver.note(term, word)
+
     def unify(self, one: Term, other: Term) -> None:
         """Demand that two axes keep the same positions."""
         self.solver.unify(one, other, self.name)
@@ -123,7 +132,12 @@ class Call:
     def contract(self, one: Term, other: Term) -> None:
         """Demand agreement of two axes that the operator sums over."""
         self.unify(one, other)
-        self.solver.read(one)
+        self.read(one)
+
+    def read(self, term: Term) -> None:
+        """Note that the operator sums or reduces over this axis."""
+        self.reads.append(term)
+        self.solver.read(term)
 
     def broadcast(self, every: Sequence[Axes]) -> Axes:
         """Align axes from the right as NumPy does and return those of the result; axes of size 1 follow the others."""

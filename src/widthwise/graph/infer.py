@@ -63,12 +63,13 @@ class StateAxes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inference:
-    """What is known of a traced network: the axes of every node, and what each rule said."""
+    """What is known of a traced network: the axes of every node, what each rule said, and which axes a node reads."""
 
     trace: Trace
     solver: Solver
     axes: Mapping[fx.Node, tuple[Axes, ...]]
     outcomes: Mapping[fx.Node, Outcome]
+    reads: Mapping[fx.Node, Axes]
 
     def axes_of(self, node: fx.Node, output: int = 0) -> Axes:
         """Return the axes of a tensor that a node yields, with everything known about them substituted."""
@@ -99,15 +100,16 @@ def infer_axes(trace: Trace, state: StateAxes, solver: Solver) -> Inference:
     known = _placeholder_axes(trace, state)
     axes: dict[fx.Node, tuple[Axes, ...]] = {}
     outcomes: dict[fx.Node, Outcome] = {}
+    reads: dict[fx.Node, Axes] = {}
     for _ in range(_MAX_PASSES):
         before = solver.num_bindings
         axes.clear()
         axes.update(known)
         for node in trace.graph.nodes:
-            _visit(node, solver, axes, outcomes)
+            _visit(node, solver, axes, outcomes, reads)
         _close(trace, state, solver, axes)
         if solver.num_bindings == before:
-            return Inference(trace=trace, solver=solver, axes=axes, outcomes=outcomes)
+            return Inference(trace=trace, solver=solver, axes=axes, outcomes=outcomes, reads=reads)
     raise AssertionError("width inference did not come to rest")
 
 
@@ -128,7 +130,11 @@ def _placeholder_axes(trace: Trace, state: StateAxes) -> dict[fx.Node, tuple[Axe
 
 
 def _visit(
-    node: fx.Node, solver: Solver, axes: dict[fx.Node, tuple[Axes, ...]], outcomes: dict[fx.Node, Outcome]
+    node: fx.Node,
+    solver: Solver,
+    axes: dict[fx.Node, tuple[Axes, ...]],
+    outcomes: dict[fx.Node, Outcome],
+    reads: dict[fx.Node, Axes],
 ) -> None:
     if node.op != "call_function":
         return
@@ -137,8 +143,9 @@ def _visit(
         assert isinstance(index, int)
         axes[node] = (axes[source][index],)
     elif any(isinstance(value, torch.Tensor) for value in fake_tensors(node)):
-        outcome = _apply_rule(Call(node, solver, axes))
-        outcomes[node] = outcome
+        call = Call(node, solver, axes)
+        outcome = _apply_rule(call)
+        outcomes[node], reads[node] = outcome, tuple(call.reads)
         axes[node] = outcome.outputs
     elif node.meta.get("val") is not None:
         _freeze_measured(Call(node, solver, axes))

@@ -6,7 +6,7 @@ import sympy
 import torch
 from torch import fx
 
-__all__ = ["expression", "fake_tensors", "shape_of"]
+__all__ = ["expression", "fake_tensors", "shape_of", "traced_size"]
 
 
 def fake_tensors(node: fx.Node) -> list[Any]:
@@ -20,6 +20,11 @@ def shape_of(value: Any) -> tuple[int | sympy.Expr, ...]:
     if not isinstance(value, torch.Tensor):
         return ()
     return tuple(expression(size) for size in value.shape)
+
+
+def traced_size(size: Any) -> int | sympy.Expr:
+    """Return a size that stands in a graph as a number or as the node that works it out."""
+    return expression(size.meta["val"] if isinstance(size, fx.Node) else size)
 
 
 def expression(size: Any) -> int | sympy.Expr:

@@ -42,6 +42,7 @@ class Solver:
     def __init__(self) -> None:
         self._bindings: dict[int, Term] = {}
         self._read: set[Atom] = set()
+        self._notes: dict[str, set[Atom]] = {}
         self._made: dict[Hashable, Term] = {}
         self._num_atoms = 0
         self._products = _Kind(_factors, lambda terms, size, _: self._take_factors(terms, size), multiply_factors)
@@ -56,6 +57,10 @@ class Solver:
     def read_atoms(self) -> set[Atom]:
         """The atoms over which some operator sums or reduces, so that their units matter to somebody."""
         return {atom for read in self._read for atom in atoms_of(self.resolve(read))}
+
+    def noted(self, word: str) -> set[Atom]:
+        """Return the atoms of which some rule noted this word."""
+        return {atom for each in self._notes.get(word, ()) for atom in atoms_of(self.resolve(each))}
 
     def fresh(self, size: Size, *, key: Hashable = None) -> Term:
         """Return a new axis of `size` positions: an atom, or frozen where the size is 0, 1 or dynamic.
@@ -93,6 +98,10 @@ class Solver:
     def read(self, term: Term) -> None:
         """Note that an operator sums or reduces over this axis."""
         self._read.update(atoms_of(self.resolve(term)))
+
+    def note(self, term: Term, word: str) -> None:
+        """Note what the units of an axis are to some operator, such as the heads of an attention."""
+        self._notes.setdefault(word, set()).update(atoms_of(self.resolve(term)))
 
     def unify(self, one: Term, other: Term, reason: str) -> None:
         """Demand that two axes keep the same positions; where they cannot be aligned, freeze both for `reason`."""

@@ -2,6 +2,7 @@
 
 from widthwise.groups.find import find_groups
 from widthwise.groups.group import FrozenAxis, Group, Groups, Member, SizedConstant
+from widthwise.groups.selection import ALL, Selection
 from widthwise.groups.width import units
 
-__all__ = ["FrozenAxis", "Group", "Groups", "Member", "SizedConstant", "find_groups", "units"]
+__all__ = ["ALL", "FrozenAxis", "Group", "Groups", "Member", "Selection", "SizedConstant", "find_groups", "units"]

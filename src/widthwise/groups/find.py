@@ -5,6 +5,7 @@ is frozen, so that no width is offered that would do nothing.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from torch import fx, nn
 from torch.export.graph_signature import InputKind
@@ -13,36 +14,81 @@ from widthwise._shared import GroupError
 from widthwise.graph import Atom, Axes, Frozen, Inference, StateAxes, atoms_of, size_of
 from widthwise.groups.constants import find_sized_constants
 from widthwise.groups.group import FrozenAxis, Group, Groups, Member
+from widthwise.groups.kind import Kind, find_inner, find_kinds, find_normalized, has_attention
+from widthwise.groups.selection import ALL, Selection
 
 __all__ = ["find_groups"]
 
 
-def find_groups(net: nn.Module, inference: Inference, state: StateAxes) -> Groups:
+def find_groups(net: nn.Module, inference: Inference, state: StateAxes, selection: Selection = ALL) -> Groups:
     """Return the width groups of a network.
 
     Args:
         net: The traced network.
         inference: What is known of its trace.
         state: The axes of its parameters and buffers.
+        selection: Which groups are wanted.
 
     Raises:
-        GroupError: Nothing in the network can shrink; the message lists why.
+        GroupError: Nothing in the network can shrink, and the message lists why; or a pattern matches nothing.
     """
     names = _name_atoms(inference, state)
     _freeze_ghosts(inference, state, names)
-    resolved = {
-        target: tuple(inference.solver.resolve(term) for term in axes) for target, axes in state.targets.items()
-    }
-    members = _find_members(resolved)
-    frozen = _find_frozen(net, resolved)
-    ordered = [atom for atom in names if atom in members]
-    if not ordered:
-        raise GroupError(_nothing_to_shrink(net, frozen))
-    titles = dict(zip(ordered, _unique_names([names[atom] for atom in ordered]), strict=True))
-    groups = [
-        Group(name=title, size=atom.size, members=tuple(members[atom]), key=atom.key) for atom, title in titles.items()
+    found = _draft(inference, state, names)
+    selection.check([name for group in found for name in (group.name, *(member.target for member in group.members))])
+    for group in found:
+        reason = selection.refuse(group.name, [member.target for member in group.members])
+        if reason is not None:
+            inference.solver.freeze(Atom(group.key, group.size), reason)
+    kept = [
+        group for group in found if inference.solver.resolve(Atom(group.key, group.size)) == Atom(group.key, group.size)
     ]
-    return Groups(groups, frozen, find_sized_constants(inference, titles))
+    frozen = _find_frozen(net, _resolve(inference, state))
+    if not kept:
+        raise GroupError(_nothing_to_shrink(net, frozen))
+    titles = {Atom(group.key, group.size): group.name for group in kept}
+    return Groups(_let_follow(kept, inference, state, selection), frozen, find_sized_constants(inference, titles))
+
+
+def _draft(inference: Inference, state: StateAxes, names: Mapping[Atom, str]) -> list[Group]:
+    """Return every group that the network has, before anybody chose among them."""
+    resolved = _resolve(inference, state)
+    members = _find_members(resolved)
+    ordered = [atom for atom in names if atom in members]
+    kinds = find_kinds(inference, ordered, find_inner(resolved.values()))
+    titles = _unique_names([_title(names[atom], kinds[atom]) for atom in ordered])
+    return [
+        Group(name=title, size=atom.size, members=tuple(members[atom]), key=atom.key, kind=kinds[atom])
+        for atom, title in zip(ordered, titles, strict=True)
+    ]
+
+
+def _title(name: str, kind: Kind) -> str:
+    return name if kind in ("units", "stream") else f"{name}.{kind}"
+
+
+def _resolve(inference: Inference, state: StateAxes) -> dict[str, Axes]:
+    return {target: tuple(inference.solver.resolve(term) for term in axes) for target, axes in state.targets.items()}
+
+
+def _let_follow(groups: list[Group], inference: Inference, state: StateAxes, selection: Selection) -> list[Group]:
+    """Say which groups a common fraction moves; the others move by name only."""
+    inner = find_inner(_resolve(inference, state).values())
+    normalized = find_normalized(inference) if has_attention(inference) else set[Atom]()
+
+    def follows(group: Group) -> bool:
+        atom = Atom(group.key, group.size)
+        if group.kind == "query":
+            return selection.queries
+        if atom in inner:
+            return group.kind == "value" and selection.values
+        if group.kind == "stream":
+            return atom not in normalized if selection.stream is None else selection.stream
+        return True
+
+    following = {group.name for group in groups if follows(group)}
+    # Where nothing would move, a fraction can only mean what there is.
+    return [replace(group, follows=group.name in following or not following) for group in groups]
 
 
 def _name_atoms(inference: Inference, state: StateAxes) -> dict[Atom, str]:

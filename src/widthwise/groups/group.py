@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
+from widthwise.groups.width import units
+
 __all__ = ["FrozenAxis", "Group", "Groups", "Member", "SizedConstant"]
 
 
@@ -28,6 +30,9 @@ class Group:
         size: The number of units at full width.
         lower_bound: The fewest units that a fraction leaves.
         members: The axes that shrink, in the order of the network.
+        kind: What its units are: "heads" of an attention, the width of its "query" or "value", queries "shared" by one
+            key, a residual "stream", or just "units".
+        follows: Whether a fraction of every group moves it, as training draws them; else it moves by name only.
         key: The atom of width inference that the group stands for.
     """
 
@@ -36,6 +41,12 @@ class Group:
     lower_bound: int = 1
     members: tuple[Member, ...]
     key: int
+    kind: str = "units"
+    follows: bool = True
+
+    def units_at(self, fraction: float) -> int:
+        """Return how many units a fraction of every group leaves of this one: all where it moves by name only."""
+        return units(fraction, self.size, self.lower_bound) if self.follows else self.size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +129,8 @@ class Groups(Sequence[Group]):
                     "name": group.name,
                     "size": group.size,
                     "lower_bound": group.lower_bound,
+                    "kind": group.kind,
+                    "follows": group.follows,
                     "members": [str(member) for member in group.members],
                 }
                 for group in self._groups
@@ -134,9 +147,17 @@ class Groups(Sequence[Group]):
 
     def __repr__(self) -> str:
         """Return tables: the groups with their sizes and members, what is frozen and why, constants to look at."""
-        rows: list[tuple[str, ...]] = [("group", "units", "members")]
-        rows += [(group.name, str(group.size), ", ".join(map(str, group.members))) for group in self._groups]
-        lines = _columns(rows)
+        rows: list[tuple[str, ...]] = [("group", "units", "moves", "members")]
+        rows += [
+            (
+                group.name,
+                str(group.size),
+                "by width" if group.follows else "by name",
+                ", ".join(map(str, group.members)),
+            )
+            for group in self._groups
+        ]
+        lines = _columns(rows if any(not group.follows for group in self._groups) else [_drop(row, 2) for row in rows])
         if self.frozen:
             rows = [(f"{axis.target}[{axis.axis}]", axis.size, axis.reason) for axis in self.frozen]
             lines += ["", *_columns([("frozen", "size", "why"), *rows])]
@@ -147,6 +168,10 @@ class Groups(Sequence[Group]):
             ]
             lines += ["", *_columns([("constant", "maybe", "kept as it is by"), *rows])]
         return "\n".join(lines)
+
+
+def _drop(row: tuple[str, ...], column: int) -> tuple[str, ...]:
+    return (*row[:column], *row[column + 1 :])
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:

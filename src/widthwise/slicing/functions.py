@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import fx
-from torch._C import _nn as nn_functions  # pyright: ignore[reportPrivateImportUsage]
+from torch._C import _nn as nn_functions  # pyright: ignore[reportAttributeAccessIssue]
 
 __all__ = ["use_functions"]
 

@@ -9,7 +9,7 @@ from torch.utils import _pytree as pytree
 
 from widthwise._shared import GroupError
 from widthwise.graph import Atom, Example, KeptSet, Solver, StateAxes, infer_axes, trace_network
-from widthwise.groups import Groups, find_groups
+from widthwise.groups import ALL, Groups, Selection, find_groups
 from widthwise.slicing.context import plain_context
 from widthwise.slicing.program import Program
 from widthwise.slicing.rescale import Factor
@@ -31,11 +31,21 @@ class SlicedNetwork:
         example: What a call of it looks like.
         batch_dim: The batch axis of the first input.
         factor: The rescale that weights take where they read units; None for none.
+        selection: Which width groups are wanted.
     """
 
-    def __init__(self, net: nn.Module, example: Example, *, batch_dim: int = 0, factor: Factor | None = None) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        example: Example,
+        *,
+        batch_dim: int = 0,
+        factor: Factor | None = None,
+        selection: Selection = ALL,
+    ) -> None:
         self.net = net
         self.factor = factor
+        self._selection = selection
         self._batch_dim = batch_dim
         self._example = example
         self._modules = list(net.modules())
@@ -76,10 +86,16 @@ class SlicedNetwork:
         return {group.key: widths[group.name] for group in self._groups if group.name in widths}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"net": self.net, "example": self._example, "batch_dim": self._batch_dim, "factor": self.factor}
+        return {
+            "net": self.net,
+            "example": self._example,
+            "batch_dim": self._batch_dim,
+            "factor": self.factor,
+            "selection": self._selection,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["net"], state["example"], batch_dim=state["batch_dim"], factor=state["factor"])
+        self.__init__(**state)
 
     def _start(self) -> None:
         """Trace the network in evaluation mode and find its groups."""
@@ -88,7 +104,7 @@ class SlicedNetwork:
         self._addresses = _find_addresses(self.net)
         trace = self._trace(training=False)
         inference = infer_axes(trace, self._axes, self._solver)
-        self._groups = find_groups(self.net, inference, self._axes)
+        self._groups = find_groups(self.net, inference, self._axes, self._selection)
         modes: Modes = (False,) * len(self._modules)
         self._runners: dict[Modes, Runner] = {modes: Runner(self.net, Program(inference), self._example, self.factor)}
 

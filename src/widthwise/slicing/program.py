@@ -121,7 +121,7 @@ class Program:
 
     def _resize(self, new: fx.Node, old: fx.Node, outcome: Outcome) -> None:
         """Replace the arguments of a node that depend on widths."""
-        if any(True for _ in self._resized_terms(outcome)):
+        if outcome.written or any(True for _ in self._resized_terms(outcome)):
             self._replace_sizes(new, old, outcome)
         if new.target is torch.ops.aten.view.default:
             # A cut parameter need not be contiguous; nothing in a functional graph relies on sharing storage.
@@ -132,6 +132,7 @@ class Program:
             new.target = outcome.target
         named = {argument.name: value for argument, value in zip(_schema(old), new.args, strict=False)}
         named.update(new.kwargs)
+        named.update(outcome.written)
         with self.graph.inserting_before(new):
             for name, size in outcome.sizes.items():
                 if size is not None:

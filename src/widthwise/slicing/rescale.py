@@ -55,6 +55,7 @@ def _find_read_axes(inference: Inference) -> dict[str, tuple[int, Term, frozense
     targets = {entry.placeholder: entry.target for entry in inference.trace.state}
     read: dict[str, tuple[int, Term, frozenset[Atom]]] = {}
     readers: dict[fx.Node, set[fx.Node]] = {}
+    _refuse_other_sums(inference)
     for node, outcome in inference.outcomes.items():
         # The weight of a transposed convolution has its groups on the axis that it sums over.
         groups = outcome.sizes.get("groups")
@@ -80,6 +81,16 @@ def _find_read_axes(inference: Inference) -> dict[str, tuple[int, Term, frozense
                 "another; use rescale='none'"
             )
     return read
+
+
+def _refuse_other_sums(inference: Inference) -> None:
+    for node, terms in inference.reads.items():
+        sums = any(True for term in terms for _ in atoms_of(inference.solver.resolve(term)))
+        if sums and not inference.outcomes[node].contracted:
+            raise WidthError(
+                f"a rescaled law needs units to be summed over by one weight, but {node.name} sums over them in "
+                "another way; use rescale='none'"
+            )
 
 
 def _walk(term: Term) -> list[Term]:

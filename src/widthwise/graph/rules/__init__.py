@@ -10,7 +10,7 @@ from widthwise.graph.rules.registry import Rule, find_rule, rule
 __all__ = ["Rule", "find_rule", "rule"]
 
 for _family in (
-    "convolution", "creation", "join", "linear", "lookup", "normalization", "padding", "part", "pointwise", "pooling",
-    "reduction", "reshape",
+    "attention", "complex", "convolution", "creation", "distance", "einsum", "join", "linear", "lookup",
+    "normalization", "order", "padding", "part", "pointwise", "pooling", "recurrent", "reduction", "reshape", "shuffle",
 ):  # fmt: skip
     import_module(f"widthwise.graph.rules.{_family}")

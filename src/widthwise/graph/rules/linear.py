@@ -21,6 +21,8 @@ def matmul(call: Call) -> Outcome:
     """Contract the last axis of the left with the second last (of a vector: only) axis of the right operand."""
     other = next(name for name in ("mat2", "other", "vec", "tensor") if name in call.arguments)
     right = call.axes(other)
+    if all(node.op != "placeholder" for node in call.tensors()):
+        _note_attention(call, call.axes("self"), right)
     outputs = (_product(call, call.axes("self"), right),)
     if call.arguments["self"].op == "placeholder" and call.arguments[other].op != "placeholder":
         return Outcome(outputs=outputs, contracted={"self": len(call.axes("self")) - 1})
@@ -43,3 +45,11 @@ def _product(call: Call, left: Axes, right: Axes) -> Axes:
     rows = left[-2:-1]
     columns = right[-1:] if len(right) > 1 else ()
     return (*batch, *rows, *columns)
+
+
+def _note_attention(call: Call, left: Axes, right: Axes) -> None:
+    """Note what axes are where two computed tensors are multiplied, as an attention written by hand does."""
+    for term in left[1:-2]:
+        call.note(term, "heads")
+    call.note(left[-1], "dot")
+    call.note(right[-1], "mixed")

@@ -67,7 +67,7 @@ def _fewest(term: Term) -> float:
 def _reduce(call: Call) -> Outcome:
     axes, reduced = call.axes("self"), call.dims()
     for axis in reduced:
-        call.solver.read(axes[axis])
+        call.read(axes[axis])
     result = _drop(axes, reduced, keep=bool(call.arguments.get("keepdim", False)))
     return Outcome(outputs=tuple(result for _ in call.output_shapes()))
 

@@ -2,7 +2,8 @@
 
 from widthwise.graph.call import Call, Outcome
 from widthwise.graph.rules.registry import rule
-from widthwise.graph.term import Frozen, atoms_of, multiply_factors, size_of
+from widthwise.graph.shape import traced_size
+from widthwise.graph.term import Frozen, Term, atoms_of, multiply_factors, size_of
 
 __all__: list[str] = []
 
@@ -69,3 +70,31 @@ def expand(call: Call) -> Outcome:
     kept = zip(axes, made[new:], strict=True)
     result = (*made[:new], *(fresh if size_of(term) == 1 else term for term, fresh in kept))
     return Outcome(outputs=(result,), sizes={"size": result})
+
+
+@rule("repeat")
+def repeat(call: Call) -> Outcome:
+    """An axis of size 1 is repeated as by `expand`; copies of a longer one stand side by side."""
+    made, axes = call.fresh_output(), call.axes("self")
+    times = call.arguments["repeats"]
+    new = len(made) - len(axes)
+    result: list[Term] = list(made[:new])
+    counts: list[Term | None] = list(made[:new])
+    for term, fresh, number in zip(axes, made[new:], times[new:], strict=True):
+        is_single = size_of(term) == 1
+        result.append(fresh if is_single else multiply_factors((Frozen(traced_size(number), call.name), term)))
+        counts.append(fresh if is_single else None)
+    return Outcome(outputs=(tuple(result),), sizes={"repeats": tuple(counts)})
+
+
+@rule("repeat_interleave.self_int")
+def repeat_interleave(call: Call) -> Outcome:
+    """Each position of an axis is repeated in place."""
+    number, axes = call.arguments["repeats"], list(call.axes("self"))
+    if call.arguments["dim"] is None or not isinstance(number, int):
+        return call.freeze_everything(f"{call.name} repeats across axes, or a dynamic number of times")
+    dim = call.dim()
+    is_single = size_of(axes[dim]) == 1
+    axes[dim] = call.fresh_output()[dim] if is_single else multiply_factors((axes[dim], Frozen(number, call.name)))
+    sizes = {"output_size": axes[dim]} if call.arguments["output_size"] is not None else {}
+    return Outcome(outputs=(tuple(axes),), sizes={**sizes, "repeats": axes[dim]} if is_single else sizes)
