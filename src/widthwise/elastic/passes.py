@@ -11,7 +11,7 @@ from widthwise._shared import TraceError
 from widthwise.elastic.batch import choose_chunks, chunk_sizes, join_leaves, split_leaves
 from widthwise.elastic.octave import OctaveAffine
 from widthwise.elastic.widths import mean_fraction
-from widthwise.graph import match_call
+from widthwise.graph import Example, match_call
 from widthwise.slicing import Runner, SlicedNetwork
 
 __all__ = ["Passes"]
@@ -42,15 +42,14 @@ class Passes:
             return self._sliced.net(*args, **kwargs)
         except Exception as error:
             try:
-                self._leaves(self._sliced.evaluation, args, kwargs)
+                self._sliced.evaluation.leaves_of(self._match(args, kwargs))
             except TraceError as misfit:
                 raise misfit from error
             raise
 
     def run_at(self, widths: Draw, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run at one set of widths; full width in training mode updates buffers."""
-        runner = self._sliced.current
-        leaves = self._leaves(runner, args, kwargs)
+        runner, leaves = self._prepare(args, kwargs)
         kept = self._sliced.kept(widths)
         buffers, outputs = runner.run(kept, leaves)
         if widths == self._sliced.groups.sizes:
@@ -75,8 +74,7 @@ class Passes:
             kwargs: Keyword inputs of the network.
             only_one: Whether the law draws one chunk; that one then updates buffers whatever its width.
         """
-        runner = self._sliced.current
-        leaves = self._leaves(runner, args, kwargs)
+        runner, leaves = self._prepare(args, kwargs)
         sizes = chunk_sizes(runner.batch_of(leaves), len(draws), least=2 if runner.normalizes_batches else 1)
         draws = choose_chunks(draws, len(sizes), generator)
         kepts = [self._sliced.kept(draw) for draw in draws]
@@ -86,8 +84,15 @@ class Passes:
         outputs = [self._adjust(output, draw) for (_, output), draw in zip(results, draws, strict=True)]
         return _nest(runner, join_leaves(outputs, runner.output_batch_axes, sizes))
 
-    def _leaves(self, runner: Runner, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
-        return runner.leaves_of(match_call(self._sliced.net, self._sliced.example, args, kwargs))
+    def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Runner, list[Any]]:
+        """Return the runner for a call in the present modes, and the leaves of its inputs."""
+        inputs = self._match(args, kwargs)
+        self._sliced.fit(inputs)
+        runner = self._sliced.current
+        return runner, runner.leaves_of(inputs)
+
+    def _match(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Example:
+        return match_call(self._sliced.net, self._sliced.example, args, kwargs)
 
     def _adjust(self, outputs: tuple[Any, ...], widths: Draw) -> tuple[Any, ...]:
         if self._affine is None:

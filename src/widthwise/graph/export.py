@@ -20,7 +20,7 @@ from widthwise._shared import TraceError
 from widthwise.graph.example import Example
 from widthwise.graph.instance_norm import write_out_updates
 
-__all__ = ["FixedAxes", "enlarge_batch", "export_network", "silence"]
+__all__ = ["FixedAxes", "enlarge_batch", "export_network", "find_image_axes", "silence"]
 
 _MACHINERY = (Path(torch.__file__).parent, Path(__file__).parents[1])
 
@@ -116,6 +116,21 @@ def _find_place(error: Exception) -> str:
 
 def _is_machinery(filename: str) -> bool:
     return filename.startswith("<") or any(root in Path(filename).parents for root in _MACHINERY)
+
+
+def find_image_axes(example: Example, batch_dim: int) -> FixedAxes:
+    """Return the axes, as (leaf, axis), of images and volumes: those of inputs of four axes and more, but the batch.
+
+    What other inputs share with them (a mask over the tokens of a sequence) is no size of an image.
+    """
+    leaves = [leaf if isinstance(leaf, torch.Tensor) else torch.empty(0) for leaf in example.leaves()]
+    lengths = {size for leaf in leaves if leaf.dim() < 4 for axis, size in enumerate(leaf.shape) if axis != batch_dim}
+    return frozenset(
+        (index, axis)
+        for index, leaf in enumerate(leaves)
+        for axis, size in enumerate(leaf.shape)
+        if leaf.dim() >= 4 and axis != batch_dim and size not in lengths
+    )
 
 
 def _by_name(net: nn.Module, example: Example) -> dict[str, Any]:

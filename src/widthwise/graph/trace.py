@@ -111,7 +111,14 @@ class Trace:
         return axes[0] if axes else None
 
 
-def trace_network(net: nn.Module, example: Example, *, training: bool | None = None, batch_dim: int = 0) -> Trace:
+def trace_network(
+    net: nn.Module,
+    example: Example,
+    *,
+    training: bool | None = None,
+    batch_dim: int = 0,
+    fixed: FixedAxes = frozenset(),
+) -> Trace:
     """Trace a network with every input axis dynamic where the network allows it.
 
     Args:
@@ -119,34 +126,34 @@ def trace_network(net: nn.Module, example: Example, *, training: bool | None = N
         example: Inputs of one call. A batch of 1 is doubled first, since a traced size of 1 would become a constant.
         training: Trace in training (True) or evaluation mode (False) throughout; None keeps every module's own mode.
         batch_dim: The batch axis of the first tensor input.
+        fixed: Input axes that keep the example's size, as (leaf, axis).
 
     Raises:
         TraceError: torch.export cannot trace the network, or its batch size is fixed or ambiguous.
     """
-    fixed = (
+    refusal = (
         "the batch size must stay dynamic, but the traced network works for one batch size only (a reshape, an index "
         "or a comparison fixes it); write sizes as x.shape[0] or -1, or say which axis is the batch with batch_dim="
     )
     is_training = net.training if training is None else training
     enlarged = enlarge_batch(example, batch_dim, 1)
     with _mode(net, training):
-        program = _export(net, enlarged, batch_dim)
+        program = _export(net, enlarged, batch_dim, fixed)
         if (symbol := _find_batch_symbol(program, batch_dim)) is not None:
             return _read_program(program, symbol, enlarged, batch_dim, is_training)
         # The batch may have been fixed only because it is as long as another axis: try once more with a longer one.
         enlarged = enlarge_batch(example, batch_dim, 2)
         try:
-            program = _export(net, enlarged, batch_dim)
+            program = _export(net, enlarged, batch_dim, fixed)
         except TraceError as error:
-            raise TraceError(fixed) from error
+            raise TraceError(refusal) from error
     if (symbol := _find_batch_symbol(program, batch_dim)) is None:
-        raise TraceError(fixed)
+        raise TraceError(refusal)
     return _read_program(program, symbol, enlarged, batch_dim, is_training)
 
 
-def _export(net: nn.Module, example: Example, batch_dim: int) -> ExportedProgram:
+def _export(net: nn.Module, example: Example, batch_dim: int, fixed: FixedAxes) -> ExportedProgram:
     """Export, and again with those axes fixed that the network ties by an equation: a flattened image has one size."""
-    fixed: FixedAxes = frozenset()
     while True:
         program = export_network(net, example, fixed)
         tied = _find_tied_axes(program, _find_batch_symbol(program, batch_dim))

@@ -7,8 +7,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from widthwise._shared import GroupError
-from widthwise.graph import Atom, Example, KeptSet, Solver, StateAxes, infer_axes, trace_network
+from widthwise._shared import GroupError, TraceError
+from widthwise.graph import (
+    Atom,
+    Example,
+    FixedAxes,
+    KeptSet,
+    Solver,
+    StateAxes,
+    find_image_axes,
+    infer_axes,
+    trace_network,
+)
 from widthwise.groups import ALL, Groups, Selection, find_groups
 from widthwise.slicing.context import plain_context
 from widthwise.slicing.program import Program
@@ -24,7 +34,8 @@ class SlicedNetwork:
     """Traces a network on first use of a mode; all traces share one set of terms for the parameters.
 
     Follows the network to another device or dtype by tracing it again. A copy, and what is read from a pickle, traces
-    its own network anew.
+    its own network anew. The height and width of images are traced as fixed, which is faster and which some networks
+    need; the first input of another size has them traced anew as dynamic.
 
     Args:
         net: The network itself.
@@ -50,6 +61,7 @@ class SlicedNetwork:
         self._example = example
         self._modules = list(net.modules())
         self._kind = _find_kind(net)
+        self._opened: FixedAxes = frozenset()
         self._start()
 
     @property
@@ -80,6 +92,36 @@ class SlicedNetwork:
         modes = tuple([module.training for module in self._modules])
         runner = self._runners.get(modes)
         return self._trace_mode(modes) if runner is None else runner
+
+    def fit(self, inputs: Example) -> None:
+        """Trace anew where inputs are the first ones to have another size along an axis of an image.
+
+        Raises:
+            TraceError: The network cannot be traced with that axis dynamic, or has other width groups then.
+        """
+        given, traced = inputs.leaves(), self._example.leaves()
+        wanted = frozenset(
+            (index, axis)
+            for index, axis in find_image_axes(self._example, self._batch_dim) - self._opened
+            if index < len(given) and _differ(given[index], traced[index], axis)
+        )
+        if not wanted:
+            return
+        before = dict(vars(self))
+        self._opened |= wanted
+        try:
+            self._start()
+        except (TraceError, GroupError):
+            opened = self._opened
+            vars(self).update(before)
+            self._opened = opened
+            raise
+        if self._groups.sizes != before["_groups"].sizes:
+            vars(self).update(before)
+            raise TraceError(
+                "a network must have the same width groups at every image size, got others once that is not fixed; "
+                "give images of the size of example_inputs, or wrap the network with an example of the new one"
+            )
 
     def kept(self, widths: Mapping[str, KeptSet]) -> dict[int, KeptSet]:
         """Return kept sets by atom from kept sets by group name."""
@@ -130,7 +172,8 @@ class SlicedNetwork:
 
     def _trace(self, *, training: bool | None) -> Any:
         with plain_context():
-            return trace_network(self.net, self._example, training=training, batch_dim=self._batch_dim)
+            fixed = find_image_axes(self._example, self._batch_dim) - self._opened
+            return trace_network(self.net, self._example, training=training, batch_dim=self._batch_dim, fixed=fixed)
 
     def _check_groups(self) -> None:
         for group in self._groups:
@@ -140,6 +183,12 @@ class SlicedNetwork:
                     f"group {group.name} must have free units in every mode, but in training mode it is tied down "
                     f"({getattr(term, 'reason', 'to another group')}); let training and evaluation use its units alike"
                 )
+
+
+def _differ(given: Any, traced: Any, axis: int) -> bool:
+    """Whether two tensors of as many axes have different sizes along one."""
+    both = isinstance(given, Tensor) and isinstance(traced, Tensor)
+    return both and given.dim() == traced.dim() and given.shape[axis] != traced.shape[axis]
 
 
 Kind = tuple[torch.device, torch.dtype] | None
