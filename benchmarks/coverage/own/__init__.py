@@ -1,0 +1,1 @@
+"""Networks as users write them, one kind per file."""
