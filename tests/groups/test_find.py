@@ -110,12 +110,12 @@ def test_units_that_are_carried_but_never_summed_over_are_frozen_and_say_so() ->
 
 
 def test_a_network_of_unknown_operators_is_an_error_that_names_them() -> None:
-    net = Network(lambda s, x: s.o(s.a(x).sort(-1)[0]), a=nn.Linear(5, 8), o=nn.Linear(8, 3))
+    net = Network(lambda s, x: s.o(s.a(x).put(s.i, x[:, 0])), a=nn.Linear(5, 8), o=nn.Linear(8, 3), i=torch.arange(3))
     with pytest.raises(GroupError) as caught:
         groups_of(net, torch.randn(3, 5))
     message = str(caught.value)
     assert message.startswith(
-        "Network must have an axis that can shrink, got none (a.weight[0]: unknown operator aten.sort (network.py:"
+        "Network must have an axis that can shrink, got none (a.weight[0]: unknown operator aten.put (network.py:"
     )
     assert message.endswith(
         "; a.weight[1]: input of the model; o.weight[0]: output of the model); add a rule for the unknown operator "
@@ -138,7 +138,9 @@ def test_a_network_without_a_hidden_layer_is_an_error() -> None:
 
 def test_many_reasons_are_cut_short() -> None:
     net = Network(
-        lambda s, x: torch.cat([s.a(x).sort(-1)[0], s.b(x).softmax(-1), s.c(x).flip(-1), s.d(x).cumsum(-1)], 1),
+        lambda s, x: torch.cat(
+            [s.a(x).put(torch.arange(3), x[:, 0]), s.b(x).softmax(-1), s.c(x).flip(-1), s.d(x).cumsum(-1)], 1
+        ),
         **{name: nn.Linear(5, 8) for name in "abcd"},
     )
     with pytest.raises(GroupError, match=r"; \.\.\.\); add a rule"):

@@ -48,6 +48,9 @@ BLOCKS: dict[str, Make] = {
         lambda _, y: [functional.scaled_dot_product_attention(y.mT, y.mT, y.mT, scale=0.5).mT, y], rank=1,
         name="a.query"),
     "einsum": around(_products, w=table("units", "units"), v=table("units")),
+    "arrange": around(
+        lambda _, y: [y.sort(2)[0], y * y.topk(2, 2)[0][..., :1], y * y.kthvalue(2, 2, True)[0], y.cumprod(2),
+                      y.cummax(2)[0], y.logcumsumexp(2), y.unfold(2, 2, 1).sum(3)], rank=1),
     "bilinear": around(lambda s, y: [s.b(y, y * 2), y], b=layer(nn.Bilinear, "units", "units", "units")),
     "lstm": around(
         lambda s, y: [s.l(y.mT)[0].mT, s.l(y.mT)[1][0].movedim(0, 2), y], rank=1,

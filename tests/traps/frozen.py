@@ -9,7 +9,7 @@ from tests.traps.network import Trap, cnn, mlp, table
 FROZEN: dict[str, Trap] = {
     "1 roll": Trap(function=lambda s, x: s.o(torch.roll(s.a(x), 1, -1)), parts=mlp(), reason="aten.roll (network.py:"),
     "1 flip": Trap(function=lambda s, x: s.o(torch.flip(s.a(x), [-1])), parts=mlp(), reason="works along this axis"),
-    "1 sort": Trap(function=lambda s, x: s.o(s.a(x).sort(-1)[0]), parts=mlp(), reason="unknown operator aten.sort"),
+    "1 sort": Trap(function=lambda s, x: s.o(s.a(x).sort(-1)[0]), parts=mlp(), reason="works along this axis"),
     "1 differences": Trap(
         function=lambda s, x: s.o(s.a(x)[:, 1:] - s.a(x)[:, :-1]), reason="size 1, which leaves no choice",
         parts=lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(7, 3)}),
@@ -26,7 +26,7 @@ FROZEN: dict[str, Trap] = {
     "8 running sums": Trap(
         function=lambda s, x: s.o(s.a(x).cumsum(-1)), parts=mlp(), reason="works along this axis"),
     "8 triangles": Trap(
-        function=lambda s, x: s.o(s.a(x) @ s.w.tril()), parts=mlp(w=table(8, 8)), reason="unknown operator aten.tril"),
+        function=lambda s, x: s.o(s.a(x) @ s.w.tril()), parts=mlp(w=table(8, 8)), reason="works along this axis"),
     "softmax over units": Trap(
         function=lambda s, x: s.o(s.a(x).softmax(-1)), parts=mlp(), reason="works along this axis"),
     "units told apart": Trap(
@@ -35,10 +35,6 @@ FROZEN: dict[str, Trap] = {
     "one unit": Trap(
         function=lambda s, x: s.o(s.a(x) * s.a(x)[:, 3].unsqueeze(1)), parts=mlp(),
         reason="picks one position of this axis"),
-    "one channel per group": Trap(
-        function=lambda s, x: s.d(s.n(s.c(x))).mean((2, 3)), parts=cnn(n=lambda: nn.GroupNorm(8, 8)),
-        shape=(3, 3, 4, 5),
-        reason="counts its groups along this axis"),
     "a deviation that may divide by nothing": Trap(
         function=lambda s, x: s.o(s.a(x) / s.a(x).std(-1, keepdim=True)), parts=mlp(),
         reason="divides by the number of positions less one"),
@@ -55,7 +51,33 @@ FROZEN: dict[str, Trap] = {
     "a size that depends on units": Trap(
         function=lambda s, x: s.o(s.a(x)) * torch.nonzero(s.a(x)).shape[0], parts=mlp(),
         reason="unknown operator aten.nonzero"),
-    "strided units": Trap(
-        function=lambda s, x: s.o(s.a(x)[:, ::2]), parts=lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(4, 3)},
+    "strided units of which some are left over": Trap(
+        function=lambda s, x: s.o(s.a(x)[:, ::3]), parts=lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(3, 3)},
         reason="takes a strided or dynamic part of this axis"),
+    "1 the largest units": Trap(
+        function=lambda s, x: s.o(s.a(x).topk(4)[0]), parts=lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(4, 3)},
+        reason="works along this axis"),
+    "1 the number of the largest unit": Trap(
+        function=lambda s, x: s.o(s.a(x) * s.a(x).argmax(-1, True)), parts=mlp(),
+        reason="tells the positions of this axis apart"),
+    "1 a Fourier transform of units": Trap(
+        function=lambda s, x: s.o(torch.fft.rfft(s.a(x)).abs()), reason="works along this axis",
+        parts=lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(5, 3)}),
+    "1 windows of units": Trap(
+        function=lambda s, x: s.o(s.a(x).unfold(1, 3, 1).mean(2)), reason="works along this axis",
+        parts=lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(6, 3)}),
+    "1 padded units": Trap(
+        function=lambda s, x: s.o(functional.pad(s.a(x), (1, 2))), reason="changes the number of positions",
+        parts=lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(11, 3)}),
+    "2 units as the steps of a recurrent layer": Trap(
+        function=lambda s, x: s.o(s.r(s.a(x).unsqueeze(-1))[0].mean(2)), reason="steps along this axis",
+        parts=mlp(r=lambda: nn.GRU(1, 1, batch_first=True))),
+    "2 units as positions of an attention": Trap(
+        function=lambda s, x: s.o(functional.scaled_dot_product_attention(*[s.a(x).unsqueeze(-1)] * 3).squeeze(-1)),
+        parts=mlp(), reason="attends along this axis"),
+    "3 a table by number of units": Trap(
+        function=lambda s, x: s.o(s.a(x) + s.t[s.ix]), parts=mlp(t=table(4), ix=lambda: torch.arange(8) % 4),
+        reason="table of whole numbers, which may be an index"),
+    "8 running products": Trap(
+        function=lambda s, x: s.o(s.a(x).cumprod(-1)), parts=mlp(), reason="works along this axis"),
 }  # fmt: skip

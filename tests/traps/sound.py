@@ -131,7 +131,7 @@ SOUND: dict[str, Trap] = {
         function=lambda s, x: s.o(s.m(s.a(x).mT).mT.mean(1)), shape=(3, 6, 5), groups={"a": 8, "m.0": 10, "m.2": 6},
         parts=mlp(m=lambda: nn.Sequential(nn.Linear(6, 10), nn.GELU(), nn.Linear(10, 6)))),
     "19 heads and what is in them": Trap(
-        function=_attend, shape=(3, 6, 5), groups={"q.0": 2, "q.1": 4, "v": 4},
+        function=_attend, shape=(3, 6, 5), groups={"q.heads": 2, "q.query": 4, "v.value": 4},
         parts=lambda: {"q": nn.Linear(5, 8), "k": nn.Linear(5, 8), "v": nn.Linear(5, 8), "o": nn.Linear(8, 3)}),
     "-1 in a view": Trap(
         function=lambda s, x: s.o(s.a(x).view(-1, 2, 4).sum(1)), groups={"a.0": 2, "a.1": 4},
@@ -146,10 +146,10 @@ SOUND: dict[str, Trap] = {
         function=lambda s, x: s.o(functional.glu(s.a(x))), groups={"a": 8},
         parts=lambda: {"a": nn.Linear(5, 16), "o": nn.Linear(8, 3)}),
     "fused projections": Trap(
-        function=_attend_fused, shape=(3, 6, 5), groups={"w.0": 2, "w.1": 4},
+        function=_attend_fused, shape=(3, 6, 5), groups={"w.heads": 2, "w.query": 4},
         parts=lambda: {"w": nn.Linear(5, 24), "o": nn.Linear(8, 3)}),
     "queries that share keys": Trap(
-        function=_attend_grouped, shape=(3, 6, 5), groups={"q.0": 2, "q.1": 2, "q.2": 4, "v": 4},
+        function=_attend_grouped, shape=(3, 6, 5), groups={"q.heads": 2, "q": 2, "q.query": 4, "v.value": 4},
         parts=lambda: {"q": nn.Linear(5, 16), "k": nn.Linear(5, 8), "v": nn.Linear(5, 8), "o": nn.Linear(16, 3)}),
     "a class token": Trap(
         function=lambda s, x: s.o(torch.cat([s.p.expand(x.shape[0], -1, -1), s.a(x)], 1)[:, 0]), shape=(3, 4, 5),

@@ -123,6 +123,7 @@ class Node:
         named: dict[str, Any] = dict(cut)
         if any(True for term in self._sizes() for _ in atoms_of(term)):
             named.update({name: self._count(size, named.get(name), kept) for name, size in self.outcome.sizes.items()})
+        named.update(self.outcome.written)
         target = self.outcome.target or self._node.target
         names = {argument.name for argument in target._schema.arguments}
         return _tensors(target(**{name: value for name, value in named.items() if name in names}))
@@ -189,6 +190,10 @@ def _cut(value: Tensor, axes: Axes, kept: Mapping[int, KeptSet]) -> Tensor:
 
 def _same(left: list[Tensor], right: list[Tensor]) -> bool:
     return len(left) == len(right) and all(
-        one.shape == other.shape and torch.allclose(one.double(), other.double(), rtol=1e-9, atol=1e-9, equal_nan=True)
+        one.shape == other.shape and torch.allclose(_widen(one), _widen(other), rtol=1e-9, atol=1e-9, equal_nan=True)
         for one, other in zip(left, right, strict=True)
     )
+
+
+def _widen(value: Tensor) -> Tensor:
+    return value.to(torch.complex128 if value.is_complex() else torch.float64)

@@ -60,8 +60,8 @@ def test_everything_may_be_written() -> None:
     assert node.check() == "L"
 
 
-def test_a_strided_write_keeps_the_axis() -> None:
-    node = Node(aten.slice_scatter.default, randn(3, 4), randn(3, 2), 1, 0, 4, 2)
+def test_a_strided_write_that_leaves_some_over_keeps_the_axis() -> None:
+    node = Node(aten.slice_scatter.default, randn(3, 5), randn(3, 2), 1, 0, 4, 2)
     assert node.reason(0, 1).endswith(" takes a strided or dynamic part of this axis")
     assert isinstance(node.inputs[1][1], Frozen)
     assert node.check() == "L"
@@ -72,4 +72,13 @@ def test_a_written_position_keeps_its_axis(dim: int) -> None:
     node = Node(aten.select_scatter.default, randn(3, 4), randn(3 if dim % 2 else 4), dim, 1)
     assert node.reason(0, dim).endswith(" writes to one position of this axis")
     assert node.inputs[1][0] == node.inputs[0][1 - dim % 2]
+    assert node.check() == "L"
+
+
+@given(SIZES, SIZES, st.integers(0, 1))
+def test_a_strided_write_ties_what_is_written_to_the_blocks(rows: int, blocks: int, start: int) -> None:
+    x, source = randn(rows, 2 * blocks), randn(rows, blocks, seed=1)
+    node = Node(aten.slice_scatter.default, x, source, 1, start, 2 * blocks, 2)
+    assert node.inputs[0][1].factors[0] == node.inputs[1][1]
+    assert node.outputs == [node.inputs[0]]
     assert node.check() == "L"

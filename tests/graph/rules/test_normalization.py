@@ -113,7 +113,11 @@ def test_group_norm_freezes_every_factor_left_of_its_cut(groups: int) -> None:
     assert resolved[left:] == list(factors[left:])
 
 
-def test_one_channel_per_group_leaves_no_choice() -> None:
-    node = Node(aten.group_norm.default, randn(3, 4, 2), 4)
-    assert node.reason(0, 1).endswith(" counts its groups along this axis")
-    assert node.check() == "C"
+@given(SIZES, SIZES)
+def test_channels_that_are_groups_of_their_own_do_not_meet(rows: int, channels: int) -> None:
+    node = Node(aten.group_norm.default, randn(rows, channels, 3), channels, randn(channels), randn(channels))
+    assert node.inputs[1] == node.inputs[2] == (node.inputs[0][1],)
+    assert isinstance(node.inputs[0][1], Atom)
+    assert node.outcome.sizes == {"num_groups": node.inputs[0][1]}
+    assert node.reason(0, 2).endswith(" normalises along this axis")
+    assert node.check() == "L"

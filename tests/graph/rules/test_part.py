@@ -115,7 +115,43 @@ def test_a_slice_without_a_start_begins_in_front() -> None:
     assert node.check() == "L"
 
 
-def test_strides_keep_the_axis() -> None:
-    node = Node(aten.slice.Tensor, randn(3, 6), 1, 0, 6, 2)
+@given(SIZES, st.integers(2, 4), st.integers(2, 3), st.integers(-2, 1), st.data())
+def test_a_stride_takes_one_position_of_each_block(
+    rows: int, blocks: int, step: int, dim: int, data: st.DataObject
+) -> None:
+    start = data.draw(st.integers(0, step - 1))
+    shape = (rows, blocks * step) if dim % 2 else (blocks * step, rows)
+    for target in (aten.slice.Tensor, aten.slice_copy.Tensor):
+        node = Node(target, randn(*shape), dim, start, blocks * step, step)
+        axis = node.inputs[0][dim]
+        assert isinstance(axis, Product)
+        assert axis.factors[0] == node.outputs[0][dim]
+        assert isinstance(axis.factors[0], Atom)
+        assert axis.factors[1].reason.endswith(" takes one position of each block of this size")
+        assert node.check() == "L"
+
+
+def test_a_stride_without_an_end_takes_from_every_block_that_is_left() -> None:
+    node = Node(aten.slice.Tensor, randn(3, 6), 1, 1, 2**63 - 1, 2)
+    assert isinstance(node.outputs[0][1], Atom)
+    assert node.check() == "L"
+
+
+@pytest.mark.parametrize("bounds", [(0, 7, 2), (0, 6, 2), (2, 7, 2), (1, 7, 3)])
+def test_strides_that_do_not_divide_an_axis_keep_it(bounds: tuple[int, int, int]) -> None:
+    node = Node(aten.slice.Tensor, randn(3, 7), 1, *bounds)
     assert node.reason(0, 1).endswith(" takes a strided or dynamic part of this axis")
+    assert node.check() == "L"
+
+
+@pytest.mark.parametrize("bounds", [(2, 6, 2), (0, 5, 4)])
+def test_strides_that_miss_a_block_keep_the_axis(bounds: tuple[int, int, int]) -> None:
+    node = Node(aten.slice.Tensor, randn(3, 6), 1, *bounds)
+    assert node.reason(0, 1).endswith(" takes a strided or dynamic part of this axis")
+    assert node.check() == "L"
+
+
+def test_a_stride_across_segments_keeps_them() -> None:
+    node = Node(aten.slice.Tensor, randn(3, 6), 1, 0, 6, 2, ties={(0, 1): Sum((Atom(101, 3), RIGHT))})
+    assert node.atoms.keys() == {atom.key for atom in node.inputs[0][:1]}
     assert node.check() == "L"

@@ -152,6 +152,53 @@ def test_an_expansion_to_what_is_there_passes() -> None:
     assert node.outputs == [node.inputs[0]]
 
 
+@given(SIZES, SIZES, st.integers(1, 3), st.integers(1, 3))
+def test_copies_of_an_axis_stand_side_by_side(rows: int, units: int, down: int, across: int) -> None:
+    node = Node(aten.repeat.default, randn(rows, units), [down, across])
+    for term, made, times in zip(node.inputs[0], node.outputs[0], (down, across), strict=True):
+        assert made == (Product((Frozen(times, "aten.repeat"), term)) if times > 1 else term)
+    assert node.check() == "L"
+
+
+@given(SIZES, SIZES, SIZES)
+def test_copies_of_a_single_position_may_be_any_number(rows: int, units: int, copies: int) -> None:
+    for shape, times in (((1, units), [rows, 1]), ((units,), [rows, 1]), ((rows, 1, units), [1, copies, 1])):
+        node = Node(aten.repeat.default, randn(*shape), times)
+        assert all(isinstance(term, Atom) for term in node.outputs[0])
+        assert node.outputs[0][-1] == node.inputs[0][-1]
+        assert node.check() == "L"
+
+
+@given(SIZES, SIZES, st.integers(1, 3), st.integers(-2, 1))
+def test_positions_repeated_in_place_are_an_inner_factor(rows: int, units: int, times: int, dim: int) -> None:
+    """Queries that share one key: part 2 of the notes."""
+    node = Node(aten.repeat_interleave.self_int, randn(rows, units), times, dim)
+    term, made = node.inputs[0][dim], node.outputs[0][dim]
+    assert made == (Product((term, Frozen(times, "aten.repeat_interleave"))) if times > 1 else term)
+    assert node.outputs[0][1 - dim % 2] == node.inputs[0][1 - dim % 2]
+    assert node.check() == "L"
+
+
+@given(SIZES, SIZES)
+def test_a_single_position_repeated_in_place_may_be_any_number(rows: int, copies: int) -> None:
+    for more in ({}, {"output_size": copies}):
+        node = Node(aten.repeat_interleave.self_int, randn(rows, 1), copies, 1, **more)
+        assert isinstance(node.outputs[0][1], Atom)
+        assert node.check() == "L"
+
+
+def test_an_announced_size_follows() -> None:
+    node = Node(aten.repeat_interleave.self_int, randn(3, 4), 2, 1, output_size=8)
+    assert node.outcome.sizes == {"output_size": node.outputs[0][1]}
+    assert node.check() == "L"
+
+
+def test_repeating_all_positions_as_one_axis_keeps_everything() -> None:
+    node = Node(aten.repeat_interleave.self_int, randn(3, 4), 2)
+    assert node.atoms == {}
+    assert node.reason(0, 1) == "aten.repeat_interleave repeats across axes, or a dynamic number of times"
+
+
 def test_a_transposed_folding_of_a_residual_stream_is_folded_alike_for_both_summands() -> None:
     solver = Solver()
     one, other = solver.fresh(8), solver.fresh(8)

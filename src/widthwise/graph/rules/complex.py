@@ -21,7 +21,7 @@ def view_as_real(call: Call) -> Outcome:
     return Outcome(outputs=((*call.axes("self"), Frozen(2, call.name)),))
 
 
-@rule("complex", "polar", "real", "imag", "_conj", "_conj_physical", "conj", "resolve_conj")
+@rule("complex", "polar", "real", "imag", "_conj", "_conj_physical", "conj", "resolve_conj", "_neg_view", "resolve_neg")
 def combine(call: Call) -> Outcome:
     """Parts broadcast, entry by entry."""
     return Outcome(outputs=(call.broadcast([call.axes(node) for node in call.tensors()]),))

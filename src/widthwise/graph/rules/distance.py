@@ -8,10 +8,14 @@ __all__: list[str] = []
 
 @rule("_weight_norm", "_weight_norm_interface")
 def weight_norm(call: Call) -> Outcome:
-    """Direction v and length g along one axis; the norm is taken over all the others [Salimans & Kingma 2016]."""
+    """Direction v and length g along one axis; the norm is taken over all the others [Salimans & Kingma 2016].
+
+    Axis -1 is that of no length: the norm is one number.
+    """
     axes, lengths = call.axes("v"), call.axes("g")
-    dim = call.dim(of="v")
-    call.unify(axes[dim], lengths[dim])
+    dim = call.arguments["dim"]
+    if dim != -1:
+        call.unify(axes[dim], lengths[dim])
     for axis, term in enumerate(axes):
         if axis != dim:
             call.read(term)

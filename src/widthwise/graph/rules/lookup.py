@@ -26,9 +26,17 @@ def embedding_bag(call: Call) -> Outcome:
     """Sums or means of rows of a table (vocabulary, units)."""
     weight = call.axes("weight")
     call.freeze([weight[0]], " addresses its vocabulary by number")
+    for name in ("indices", "offsets", "per_sample_weights"):
+        if call.has(name):
+            call.freeze(call.axes(name), " gathers this axis in bags")
     first, *others = call.output_shapes()
-    bags = (Frozen(first[0], call.name), weight[1])
-    return Outcome(outputs=(bags, *(tuple(Frozen(size, call.name) for size in shape) for shape in others)))
+    units = size_of(weight[1])
+    # The last output, the places of the largest entries, has the units too where the mode asks for them.
+    rest = [
+        tuple(weight[1] if i and size == units else Frozen(size, call.name) for i, size in enumerate(shape))
+        for shape in others
+    ]
+    return Outcome(outputs=((Frozen(first[0], call.name), weight[1]), *rest))
 
 
 @rule("index.Tensor", "_unsafe_index.Tensor")
@@ -47,12 +55,16 @@ def index_put(call: Call) -> Outcome:
     if found is None:
         return call.freeze_everything(f"{call.name} writes to nothing")
     call.broadcast([found, call.axes("values")])
+    for table in filter(None, call.arguments["indices"]):
+        call.freeze(call.axes(table), " writes where this axis says")
     return Outcome(outputs=(call.axes("self"),))
 
 
 @rule("gather", "take_along_dim")
 def gather(call: Call) -> Outcome:
     """Along one axis positions are picked by number; along the others index and source go together."""
+    if call.arguments["dim"] is None:
+        return call.freeze_everything(f"{call.name} takes from all axes as one")
     found = call.axes("indices" if "indices" in call.arguments else "index")
     _tie_to_index(call, found)
     return Outcome(outputs=(tuple(call.solver.resolve(term) for term in found),))
@@ -77,7 +89,7 @@ def index_add(call: Call) -> Outcome:
     """What is added agrees with the target except along the axis that is addressed by number."""
     dim, axes = call.dim(), call.axes("self")
     source = call.axes("source")
-    call.freeze([axes[dim], source[dim]], " addresses this axis by number")
+    call.freeze([axes[dim], source[dim], *call.axes("index")], " addresses this axis by number")
     for axis, (one, other) in enumerate(zip(axes, source, strict=True)):
         if axis != dim:
             call.unify(one, other)

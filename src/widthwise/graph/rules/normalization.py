@@ -41,11 +41,17 @@ def layer_norm(call: Call) -> Outcome:
 
 @rule("group_norm")
 def group_norm(call: Call) -> Outcome:
-    """Axis 1 is groups x channels: whatever lies left of the cut is part of the number of groups, which stays."""
+    """Axis 1 is groups x channels: whatever lies left of the cut is part of the number of groups, which stays.
+
+    Where each channel is a group of its own, channels do not meet, and there are as many groups as channels.
+    """
     _tie_channels(call)
     channels, num_groups = call.axes("input")[1], call.arguments["num_groups"]
     per_group = quotient(size_of(channels), num_groups)
     assert per_group is not None
+    if per_group == 1:
+        call.freeze(call.axes("input")[2:], " normalises along this axis")
+        return Outcome(outputs=(call.axes("input"),), sizes={"num_groups": channels})
     groups, _ = call.solver.split(channels, (num_groups, per_group), f"groups of {call.name}")
     call.freeze([groups], " counts its groups along this axis")
     return Outcome(outputs=(call.axes("input"),))

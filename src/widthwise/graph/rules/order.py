@@ -13,7 +13,7 @@ __all__: list[str] = []
 
 
 @rule("sort", "argsort", "topk", "kthvalue", "mode", "cumprod", "cummax", "cummin", "logcumsumexp", "unfold")
-def work_along(call: Call) -> Outcome:
+def arrange(call: Call) -> Outcome:
     """Positions along one axis are put in order, or accumulated."""
     return _resize(call, [call.dim("dimension" if "dimension" in call.arguments else "dim")])
 

@@ -61,7 +61,7 @@ def select(call: Call) -> Outcome:
 
 @rule("slice.Tensor", "slice_copy.Tensor")
 def slice_axis(call: Call) -> Outcome:
-    """A stretch of an axis is kept; strides and dynamic bounds freeze it."""
+    """A stretch of an axis is kept, or one position of each block; other strides and dynamic bounds freeze it."""
     dim, axes = call.dim(), call.axes("self")
     middle, sizes = cut_slice(call, axes[dim], call.output_shapes()[0][dim])
     return Outcome(outputs=((*axes[:dim], middle, *axes[dim + 1 :]),), sizes=sizes)
@@ -72,6 +72,11 @@ def cut_slice(call: Call, axis: Term, length: Size) -> tuple[Term, dict[str, Ter
     size, start, step = size_of(axis), call.arguments["start"] or 0, call.arguments["step"]
     if size == length:
         return axis, {}
+    if isinstance(size, int) and isinstance(start, int) and 0 <= start < step and length * step == size:
+        # One position of each block of `step`: (blocks x step), of which a block may go whole.
+        blocks, block = call.solver.split(axis, (length, step), f"{call.name} cuts across units")
+        call.freeze([block], " takes one position of each block of this size")
+        return blocks, {"end": call.solver.resolve(axis)}
     if not all(isinstance(value, int) for value in (size, length, start)) or step != 1:
         call.freeze([axis], " takes a strided or dynamic part of this axis")
         return Frozen(length, call.name), {}

@@ -18,6 +18,8 @@ __all__: list[str] = []
 def lstm(call: Call) -> Outcome:
     """Output, and the last hidden and cell states."""
     hidden, cell = (call.axes(node) for node in call.arguments["hx"])
+    for one, other in zip(hidden[:-1], cell[:-1], strict=True):
+        call.unify(one, other)
     output = _run_layers(call, hidden, cell[-1])
     return Outcome(outputs=(output, (*hidden[:-1], call.solver.resolve(hidden[-1])), cell))
 
@@ -33,21 +35,25 @@ def recurrent(call: Call) -> Outcome:
 def lstm_cell(call: Call) -> Outcome:
     """The next hidden and cell states."""
     hidden, cell = (call.axes(node) for node in call.arguments["hx"])
-    call.unify(hidden[-1], cell[-1])
-    _tie_weights(call, _cell_weights(call), call.axes("input")[-1], hidden[-1], hidden[-1])
-    return Outcome(outputs=(hidden, cell))
+    for one, other in zip(hidden, cell, strict=True):
+        call.unify(one, other)
+    return Outcome(outputs=(_run_cell(call, hidden), cell))
 
 
 @rule("gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
 def recurrent_cell(call: Call) -> Outcome:
     """The next hidden state."""
-    hidden = call.axes("hx")
-    _tie_weights(call, _cell_weights(call), call.axes("input")[-1], hidden[-1], hidden[-1])
-    return Outcome(outputs=(hidden,))
+    return Outcome(outputs=(_run_cell(call, call.axes("hx")),))
 
 
-def _cell_weights(call: Call) -> list[Axes]:
-    return [call.axes(name) for name in ("w_ih", "w_hh", "b_ih", "b_hh") if call.has(name)]
+def _run_cell(call: Call, hidden: Axes) -> Axes:
+    """Tie the weights of a single step, and return the axes of the next state."""
+    x = call.axes("input")
+    for one, other in zip(x[:-1], hidden[:-1], strict=True):
+        call.unify(one, other)
+    weights = [call.axes(name) for name in ("w_ih", "w_hh", "b_ih", "b_hh") if call.has(name)]
+    _tie_weights(call, weights, x[-1], hidden[-1], hidden[-1])
+    return hidden
 
 
 def _run_layers(call: Call, hidden: Axes, units: Term) -> Axes:

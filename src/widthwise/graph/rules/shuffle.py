@@ -62,6 +62,7 @@ def grid_sampler(call: Call) -> Outcome:
     """Channels pass; positions are read where the grid says."""
     axes, grid = call.axes("input"), call.axes("grid")
     call.freeze([*axes[2:], *grid], " reads along this axis where its grid says")
+    call.unify(axes[0], grid[0])
     return Outcome(outputs=((*axes[:2], *call.axes("grid")[1:-1]),))
 
 
