@@ -17,7 +17,7 @@ DATA ?= $(WIDTHWISE_DATA)
 PINS := pyproject.toml constraints.txt
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: help demo test lint format freeze benchmarks tables clean
+.PHONY: help demo test lint format freeze benchmarks coverage tables clean
 
 help:
 	@echo "make demo        install, then train on the embedded digits, draw the curve, pick, export and verify"
@@ -26,8 +26,9 @@ help:
 	@echo "make format      let ruff format the code and mend what it can"
 	@echo "make freeze      write down the public names and command line flags as they are now"
 	@echo "make benchmarks  measure what no result file holds yet, then make the tables; DATA=... is the folder with MNIST"
-	@echo "make tables      docs/benchmarks.md and the tables of README.md, from the result files"
-	@echo "make clean       remove .venv and the caches; runs/ stays"
+	@echo "make coverage    hand networks of other packages to this one and to Torch-Pruning; installs into $(VENV)-coverage"
+	@echo "make tables      docs/benchmarks.md, docs/models.md and the tables of README.md, from the result files"
+	@echo "make clean       remove .venv, $(VENV)-coverage and the caches; runs/ stays"
 	@echo "PYTHON=...           the Python to make .venv with; else the first of python3.11 to 3.14 and python3 that will do"
 	@echo "TORCH_INDEX_URL=...  where to get another build of $(TORCH), such as one for CPU only"
 
@@ -63,11 +64,17 @@ else
 endif
 	$(MAKE) --no-print-directory tables
 
+# An environment of its own: a torchvision beside a torch for CPU only breaks what imports it in passing.
+coverage: $(STAMPS)/demo
+	$(MAKE) --no-print-directory VENV=$(VENV)-coverage $(VENV)-coverage/stamps/coverage
+	$(VENV)-coverage/bin/python -m benchmarks.coverage.measure
+	$(MAKE) --no-print-directory tables
+
 tables: $(STAMPS)/demo
 	$(BIN)/python -m benchmarks.tables
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(VENV)-coverage .pytest_cache .ruff_cache .hypothesis build dist
 	find src tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # A Python will do when it is 3.11 or newer and can make an environment with pip in it.
@@ -87,7 +94,7 @@ $(STAMPS)/torch: constraints.txt | $(STAMPS)/venv
 	@$(PIP) $(if $(TORCH_INDEX_URL),--index-url "$(TORCH_INDEX_URL)") "$(TORCH)"
 	@touch $@
 
-$(STAMPS)/demo $(STAMPS)/test $(STAMPS)/dev: $(STAMPS)/%: $(PINS) $(STAMPS)/torch
+$(STAMPS)/demo $(STAMPS)/test $(STAMPS)/dev $(STAMPS)/coverage: $(STAMPS)/%: $(PINS) $(STAMPS)/torch
 	@echo "installing widthwise[$*]"
 	@$(PIP) -e ".[$*]" -c constraints.txt
 	@touch $@

@@ -1,4 +1,4 @@
-"""Write docs/benchmarks.md, and the marked blocks of README.md, from the result files alone.
+"""Write docs/benchmarks.md, docs/models.md, and the marked blocks of README.md, from the result files alone.
 
     python -m benchmarks.tables
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.coverage.tables import brief_coverage, draw_comparison, draw_models
 from benchmarks.elastic.tables import brief_mnist_mlp, draw_mnist_mlp
 from benchmarks.markdown import describe_source
 from benchmarks.recipes.tables import brief_recipes, draw_recipes
@@ -25,9 +26,20 @@ from benchmarks.speed.tables import (
 )
 from widthwise._shared import RunError, write_text
 
-__all__ = ["PAGE", "README", "TABLES", "Table", "fill_blocks", "main", "make_page"]
+__all__ = [
+    "MODELS_PAGE",
+    "PAGE",
+    "README",
+    "TABLES",
+    "Table",
+    "fill_blocks",
+    "main",
+    "make_models_page",
+    "make_page",
+]
 
 PAGE = ROOT / "docs/benchmarks.md"
+MODELS_PAGE = ROOT / "docs/models.md"
 README = ROOT / "README.md"
 _BLOCK = re.compile(r"(?P<mark><!-- results:(?P<name>\S+) -->\n).*?(?P<end>^<!-- end -->$)", re.MULTILINE | re.DOTALL)
 
@@ -108,7 +120,22 @@ TABLES = (
         draw=draw_recipes,
         brief=brief_recipes,
     ),
+    Table(
+        name="coverage",
+        title="Networks that nobody here wrote",
+        words=(
+            "Networks at random initial values, traced with `stream=True`, and the same ones through Torch-Pruning in "
+            "its standard use, each in a process of its own for at most 120 s. A network passes with Torch-Pruning if "
+            "something shrank and it runs afterwards with outputs of the old shapes; what passing means for widthwise, "
+            "and every network by name, is in [Which models work](models.md)."
+        ),
+        results="benchmarks/coverage/results/coverage.json",
+        command="python -m benchmarks.coverage.measure",
+        draw=draw_comparison,
+        brief=brief_coverage,
+    ),
 )
+COVERAGE = TABLES[-1]
 
 _INTRODUCTION = """# Benchmarks
 
@@ -117,13 +144,37 @@ Made from the result files by `make tables`; do not edit. Tiers: *screen* is one
 `make benchmarks DATA=...`, where `DATA` is the folder with MNIST.
 """
 
+_MODELS = """# Which models work
+
+Made from the result file by `make tables`; do not edit. `make coverage` measures on your own machine; move the result
+file away first.
+
+Each network is built at random initial values with what its package offers, traced with two samples and `stream=True`,
+and extracted at one half and at widths drawn at random for each group. It passes if
+
+- at least 90 % of its parameters *can shrink*: they have an axis in a width group. Parameters of which every axis is an
+  input, an output, a vocabulary or the window of a convolution are not counted;
+- extract runs at both widths, gives outputs of the shapes as before, and they agree with those of the views to 1e-4 of
+  the largest entry;
+- at one half at most 35 % of its parameters are left, and the share that keeps its size: parameters in no group, and
+  half of those that have an input, an output or a vocabulary as another axis, since they halve where others quarter;
+- `verify` finds no fault; it is skipped where it takes longer than the limit, and on networks of more than 300 million
+  parameters, which are traced without numbers.
+
+*Form* is that of the network at one half: its own class, or a graph. Times are of the processor, on one thread; *ours*
+is the whole of `ww.Elastic(net, inputs)`. The last column is the share of all parameters that belong to one that shrank
+in Torch-Pruning.
+"""
+
 
 def main() -> None:
     PAGE.parent.mkdir(exist_ok=True)
     write_text(PAGE, make_page(ROOT, TABLES))
+    write_text(MODELS_PAGE, make_models_page(ROOT, COVERAGE))
     readme = README.read_text(encoding="utf-8")
     write_text(README, fill_blocks(readme, ROOT, TABLES))
-    print(f"{PAGE.relative_to(ROOT)} and the blocks of {README.relative_to(ROOT)} are up to date")
+    pages = ", ".join(str(page.relative_to(ROOT)) for page in (PAGE, MODELS_PAGE))
+    print(f"{pages} and the blocks of {README.relative_to(ROOT)} are up to date")
 
 
 def make_page(root: Path, tables: Sequence[Table]) -> str:
@@ -132,6 +183,11 @@ def make_page(root: Path, tables: Sequence[Table]) -> str:
         f"\n## {table.title}\n\n{textwrap.fill(table.words, 120)}\n\n{_render(root, table, table.draw)}\n"
         for table in tables
     )
+
+
+def make_models_page(root: Path, table: Table) -> str:
+    """Return the page with every network by name."""
+    return f"{_MODELS}\n{_render(root, table, draw_models)}\n"
 
 
 def fill_blocks(text: str, root: Path, tables: Sequence[Table]) -> str:

@@ -45,7 +45,7 @@ def measure_pruning(subject: Subject) -> dict[str, object]:
 
 
 def find_output_layers(net: nn.Module, inputs: Inputs) -> list[nn.Module]:
-    """Return the layers whose output is an output of the network; without one, the last that has as many features."""
+    """Return, for every output of a network, the layer that gives it, or else the last one with as many features."""
     made: list[tuple[nn.Module, Tensor]] = []
 
     def take(layer: nn.Module, _: object, output: Tensor) -> None:
@@ -56,11 +56,11 @@ def find_output_layers(net: nn.Module, inputs: Inputs) -> list[nn.Module]:
     outputs = [leaf for leaf in pytree.tree_leaves(run_network(net, inputs)) if isinstance(leaf, Tensor)]
     for handle in handles:
         handle.remove()
-    places = {output.data_ptr() for output in outputs}
-    found = [layer for layer, output in made if output.data_ptr() in places]
-    if not found:
-        sizes = {size for output in outputs for size in output.shape[1:]}
-        found = [layer for layer, _ in made if layer.weight.shape[0] in sizes][-1:]
+    found: list[nn.Module] = []
+    for output in outputs:
+        found += [layer for layer, made_here in made if made_here.data_ptr() == output.data_ptr()] or [
+            layer for layer, _ in made if layer.weight.shape[0] in output.shape[1:]
+        ][-1:]
     return list(dict.fromkeys(found))
 
 

@@ -1,6 +1,7 @@
 """Records with numbers that one can follow by hand."""
 
 from pathlib import Path
+from typing import Any
 
 from benchmarks.record import Cell, Record
 
@@ -103,3 +104,44 @@ def make_mnist_record(lost: float = 0.3) -> Record:
     ]
     settings = {"widths": list(widths), "chosen_rates": {"alone": 0.003, "ours": 0.005}}
     return make_record("mnist_mlp", cells, settings=settings)
+
+
+def make_coverage_result(changes: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A network that passes; changes are given by name, as "verify", "num_at_edge" or "half.difference"."""
+    part = {"num_parameters": 280, "form": "own class", "same_shapes": True, "difference": 1e-7}
+    result: dict[str, Any] = {
+        "export_s": 1.0,
+        "num_nodes": 70,
+        "infer_s": 1.4,
+        "num_groups": 4,
+        "shares": {"num_parameters": 1000, "num_outside": 0, "num_in_groups": 950, "num_at_edge": 0},
+        "reasons": {"aten.sort works along this axis": 3},
+        "half": dict(part),
+        "random": dict(part),
+        "verify": "sound",
+    }
+    for name, value in (changes or {}).items():
+        place, _, inner = name.rpartition(".")
+        target = result[place] if place else result["shares"] if name in result["shares"] else result
+        target[inner] = value
+    return result
+
+
+def make_coverage_record() -> Record:
+    """Two networks that pass, of which Torch-Pruning manages one, and one that cannot be traced."""
+    names = [("torchvision", "resnet18"), ("torchvision", "swin_t")]
+    ours: list[tuple[dict[str, object], dict[str, object]]] = [
+        ({"tool": "widthwise", "zoo": zoo, "name": name}, make_coverage_result()) for zoo, name in names
+    ]
+    failed = {"error": "TraceError: <no>"}
+    pruned = {"num_parameters": 1000, "num_left": 300, "num_shrunk": 900, "way": "plain"}
+    return make_record(
+        "coverage",
+        [
+            *ours,
+            ({"tool": "widthwise", "zoo": "own", "name": "WaveNet"}, dict(failed)),
+            ({"tool": "torch-pruning", "zoo": "torchvision", "name": "resnet18"}, pruned),
+            ({"tool": "torch-pruning", "zoo": "torchvision", "name": "swin_t"}, {"error": "took longer than 120 s"}),
+        ],
+        seeds=(0,),
+    )
