@@ -8,7 +8,7 @@ from torch import Tensor, fx, nn
 from tests.networks import CASES, assert_same, draw_widths, make_generator, make_model, shared_model
 from widthwise.elastic import Elastic, Law
 from widthwise.graph import Example
-from widthwise.slicing.plain import same_outputs
+from widthwise.slicing.plain import Agreement, same_outputs
 from widthwise.zoo.models import MLP, ResidualConvNet
 
 names = pytest.mark.parametrize("name", CASES)
@@ -231,3 +231,45 @@ def test_networks_that_fail_or_return_something_else_do_not_agree() -> None:
     ]:
         assert not agree(one, other)
     assert not same_outputs(nn.Linear(3, 2), nn.Linear(4, 2), Example(args=(torch.ones(2, 3),), kwargs={}))
+
+
+class Counts(nn.Module):
+    """Adds to its input a number that `give` works out of it."""
+
+    def __init__(self, give: Any = None) -> None:
+        super().__init__()
+        self.give = give
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if self.give is None else x + self.give(x)
+
+
+def test_networks_that_differ_at_another_batch_size_do_not_agree() -> None:
+    example = Example(args=(torch.ones(3, 2),), kwargs={})
+    other = Counts(lambda x: len(x) > 3)
+    assert Agreement(Counts(), example, (None,)).holds(other)
+    assert not Agreement(Counts(), example, (0,)).holds(other)
+    assert not Agreement(Counts(), Example(args=(), kwargs={"x": torch.ones(3, 2)}), (0,)).holds(other)
+
+
+def test_networks_that_differ_at_other_tokens_do_not_agree() -> None:
+    tokens = torch.tensor([[0, 1], [2, 3], [4, 5]])
+    other = Counts(lambda x: (x != tokens).any().long())
+    assert Agreement(Counts(), Example(args=(tokens,), kwargs={})).holds(Counts())
+    assert not Agreement(Counts(), Example(args=(tokens,), kwargs={})).holds(other)
+
+
+def test_inputs_that_the_right_network_does_not_take_are_left_out() -> None:
+    def only_three(x: Tensor) -> int:
+        if len(x) != 3:
+            raise ValueError("three, please")
+        return 0
+
+    example = Example(args=(torch.ones(3, 2),), kwargs={})
+    assert Agreement(Counts(only_three), example, (0,)).holds(Counts())
+    assert not Agreement(Counts(), example, (0,)).holds(Counts(only_three))
+
+
+def test_nothing_agrees_with_a_network_that_fails_on_the_example() -> None:
+    example = Example(args=(torch.ones(3, 2),), kwargs={})
+    assert not Agreement(Counts(lambda x: x / None), example).holds(Counts(lambda x: x / None))

@@ -1,9 +1,7 @@
-"""Set the attributes in which modules remember sizes, after their parameters were replaced by smaller ones."""
+"""Let PyTorch's own layers say the sizes of their parameters, after those were replaced by smaller ones."""
 
 from collections.abc import Iterable
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase as Normalization  # pyright: ignore[reportPrivateUsage]
 from torch.nn.modules.conv import _ConvNd as Convolution  # pyright: ignore[reportPrivateUsage]
@@ -13,59 +11,77 @@ from widthwise.slicing.program import Resized
 __all__ = ["set_sizes"]
 
 
-def set_sizes(module: nn.Module, resized: Iterable[Resized], *, own_attributes: bool) -> None:
-    """Set what a module remembers of its sizes.
+def set_sizes(module: nn.Module, resized: Iterable[Resized]) -> bool:
+    """Set what a layer of PyTorch remembers of the sizes of its parameters.
 
     Args:
         module: A module whose parameters have their new shapes.
         resized: The numbers that its operators take and that depend on widths.
-        own_attributes: Also set attributes of modules that are not PyTorch's, where they hold one of these numbers.
+
+    Returns:
+        Whether it is such a layer.
     """
-    numbers = list(resized)
+    groups = next((number.kept for number in resized if number.argument in ("groups", "num_groups")), None)
     if isinstance(module, Convolution):
-        _set_convolution(module, numbers)
+        _set_convolution(module, groups)
     elif isinstance(module, nn.Linear):
         module.out_features, module.in_features = module.weight.shape
-    elif isinstance(module, Normalization):
-        sized = module.weight if module.affine else module.running_mean
-        module.num_features = len(sized) if isinstance(sized, Tensor) else module.num_features
-    elif isinstance(module, nn.GroupNorm):
-        module.num_channels = len(module.weight) if module.affine else module.num_channels
-    elif isinstance(module, nn.Embedding):
+    elif isinstance(module, nn.Bilinear):
+        module.out_features, module.in1_features, module.in2_features = module.weight.shape
+    elif isinstance(module, Normalization | nn.GroupNorm | nn.LayerNorm | nn.RMSNorm):
+        return _set_norm(module, groups)
+    elif isinstance(module, nn.Embedding | nn.EmbeddingBag):
         module.num_embeddings, module.embedding_dim = module.weight.shape
     elif isinstance(module, nn.PReLU):
         module.num_parameters = len(module.weight)
-    elif _takes_numbers(module) or (own_attributes and not type(module).__module__.startswith("torch.nn")):
-        _set_own_attributes(module, numbers)
+    elif isinstance(module, nn.RNNBase | nn.RNNCellBase):
+        _set_recurrent(module)
+    elif isinstance(module, nn.MultiheadAttention):
+        _set_attention(module)
+    else:
+        return False
+    return True
 
 
-def _takes_numbers(module: nn.Module) -> bool:
-    """Whether a layer of PyTorch hands whole numbers that it remembers to its operator as sizes."""
-    return isinstance(module, nn.LayerNorm | nn.RMSNorm | nn.Unflatten)
-
-
-def _set_convolution(module: Convolution, numbers: list[Resized]) -> None:
-    module.groups = next((number.kept for number in numbers if number.argument == "groups"), module.groups)
+def _set_convolution(module: Convolution, groups: int | None) -> None:
+    module.groups = groups or module.groups
     first, second = module.weight.shape[:2]
     channels = (first, second * module.groups) if module.transposed else (second * module.groups, first)
     module.in_channels, module.out_channels = channels
 
 
-def _set_own_attributes(module: nn.Module, numbers: list[Resized]) -> None:
-    """Replace whole numbers, alone or in a tuple, that are a size at full width; left alone where that is not clear."""
-    sizes: dict[int, set[int]] = {}
-    for number in numbers:
-        sizes.setdefault(number.full, set()).add(number.kept)
-    clear = {full: kept.pop() for full, kept in sizes.items() if len(kept) == 1}
-    for name, value in list(vars(module).items()):
-        replaced = _replace(value, clear)
-        if replaced != value:
-            setattr(module, name, replaced)
+def _set_norm(module: Normalization | nn.GroupNorm | nn.LayerNorm | nn.RMSNorm, groups: int | None) -> bool:
+    """Return whether the norm has parameters or statistics that tell its size."""
+    sized = getattr(module, "weight", None)
+    if not isinstance(sized, Tensor):
+        sized = getattr(module, "running_mean", None)
+    if isinstance(module, nn.GroupNorm):
+        module.num_groups = groups or module.num_groups
+        module.num_channels = len(sized) if isinstance(sized, Tensor) else module.num_channels
+        return True
+    if isinstance(sized, Tensor):
+        if isinstance(module, Normalization):
+            module.num_features = len(sized)
+        else:
+            module.normalized_shape = tuple(sized.shape)
+    return isinstance(sized, Tensor)
 
 
-def _replace(value: Any, sizes: dict[int, int]) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return sizes.get(value, value)
-    if type(value) is tuple or isinstance(value, torch.Size):
-        return type(value)([_replace(item, sizes) for item in value])
-    return value
+def _set_recurrent(module: nn.RNNBase | nn.RNNCellBase) -> None:
+    cell = isinstance(module, nn.RNNCellBase)
+    given, state = (getattr(module, name if cell else f"{name}_l0") for name in ("weight_ih", "weight_hh"))
+    num_gates = 4 if isinstance(module, nn.LSTM | nn.LSTMCell) else 3 if isinstance(module, nn.GRU | nn.GRUCell) else 1
+    module.input_size, module.hidden_size = given.shape[1], len(given) // num_gates
+    if isinstance(module, nn.RNNBase):
+        module.proj_size = state.shape[1] if module.proj_size else 0
+        module.flatten_parameters()
+
+
+def _set_attention(module: nn.MultiheadAttention) -> None:
+    """Its operator takes heads to be as wide as embed_dim / num_heads: they can go only as the embedding does."""
+    module.embed_dim, inner = module.out_proj.weight.shape
+    module.num_heads = max(inner // module.head_dim, 1)
+    if module.in_proj_weight is None:
+        module.kdim, module.vdim = module.k_proj_weight.shape[1], module.v_proj_weight.shape[1]
+    else:
+        module.kdim = module.vdim = module.in_proj_weight.shape[1]

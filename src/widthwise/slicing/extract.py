@@ -1,17 +1,19 @@
 """Take a small network out of a large one."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from widthwise._shared import DataError, WidthError
+from widthwise._shared import DataError, WidthError, WidthWarning
 from widthwise.graph import Example
 from widthwise.slicing.batches import batch_inputs, take_samples
 from widthwise.slicing.calibrate import NUM_SAMPLES, has_batch_norm, recalibrate
 from widthwise.slicing.head import find_head
-from widthwise.slicing.plain import build_graph_module, build_own_class, same_outputs
+from widthwise.slicing.own import build_own_class
+from widthwise.slicing.plain import Agreement, build_graph_module
 from widthwise.slicing.program import Kept
 from widthwise.slicing.refit import refit_head
 from widthwise.slicing.runner import Runner
@@ -75,11 +77,18 @@ def extract_network(
         _calibrate(runner, kept, state, example, calibrate)
     if refit is not None:
         _refit(runner, kept, state, example, refit)
-    own = None if form == "graph" else _try_own_class(net, runner, kept, state, example)
+    own, fault = (None, "") if form == "graph" else _try_own_class(net, runner, kept, state, example)
     if own is None and form == "module":
         raise WidthError(
             f"an instance of {type(net).__name__} at this width does not compute what the traced network does (its "
             "code holds sizes that cannot be set from outside); use form='graph'"
+        )
+    if own is not None and fault:
+        warnings.warn(
+            f"expected a config that says what {type(net).__name__} has at this width, got none: {fault}; the network "
+            "is right, but from_pretrained cannot read it back, so save it whole with torch.save",
+            WidthWarning,
+            stacklevel=3,
         )
     return build_graph_module(net, runner.program, kept, state, example) if own is None else own
 
@@ -120,21 +129,18 @@ def _leaves(runner: Runner, inputs: Example, tensors: list[Tensor]) -> list[Any]
 
 def _try_own_class(
     net: nn.Module, runner: Runner, kept: Kept, state: Mapping[str, Tensor], example: Example
-) -> nn.Module | None:
-    """Return the own-class form if it agrees with the graph, on a state in which no tensor is constant."""
+) -> tuple[nn.Module | None, str]:
+    """Return the own-class form that agrees with the graph, on a state where no tensor is constant; and its fault."""
     graph_module = build_graph_module(net, runner.program, kept, state, example)
     originals = {target: tensor.detach().clone() for target, tensor in state.items()}
     try:
         _wake_constants(state)
-        for set_attributes in (True, False):
-            own = build_own_class(net, runner.program, kept, state, set_attributes=set_attributes)
-            if own is not None and same_outputs(own, graph_module, example):
-                return own
+        agreement = Agreement(graph_module, example, runner.input_batch_axes)
+        return build_own_class(net, runner.program, kept, state, agreement.holds) or (None, "")
     finally:
         with torch.no_grad():
             for target, tensor in state.items():
                 tensor.copy_(originals[target])
-    return None
 
 
 @torch.no_grad()

@@ -1,30 +1,24 @@
-"""The small network as a plain module: its own class where that computes the same, else its graph.
+"""The small network as its graph, a plain module that needs nothing but torch; and whether another one is the same."""
 
-Both hold copies of the kept parameters and need nothing but torch. The own class is a deep copy whose parameters are
-replaced and whose sizes are set to match; it is returned only if it gives the numbers of the graph, since code with
-literal sizes in it would not.
-"""
-
-import copy
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.export.graph_signature import InputKind
 from torch.fx import graph as fx_graph
 from torch.fx import node as fx_node
 from torch.utils import _pytree as pytree
 
-from widthwise.graph import Example, state_tensor
-from widthwise.slicing.attributes import set_sizes
+from widthwise.graph import Example
 from widthwise.slicing.functions import use_functions
 from widthwise.slicing.program import Kept, Program
 
-__all__ = ["build_graph_module", "build_own_class", "same_outputs"]
+__all__ = ["Agreement", "build_graph_module", "same_outputs"]
 
 _TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5}
+# What a network may raise for inputs or attributes that it cannot run with.
+_FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError)
 
 
 def build_graph_module(
@@ -49,63 +43,78 @@ def build_graph_module(
     return module.eval()
 
 
-def build_own_class(
-    net: nn.Module, program: Program, kept: Kept, state: Mapping[str, Tensor], *, set_attributes: bool
-) -> nn.Module | None:
-    """Return a copy of a network whose parameters are the sliced ones and whose layers say their new sizes.
+class Agreement:
+    """Knows what a network computes on a few inputs, to compare others with it.
 
-    Parameters that the trace did not reach are copied whole.
+    These are the example, random inputs of its shapes and such inputs of another batch size, as far as the network
+    takes them.
 
     Args:
-        net: The full network.
-        program: It, traced in evaluation mode.
-        kept: The kept set of each atom.
-        state: The sliced tensors by name.
-        set_attributes: Also set whole numbers that modules other than PyTorch's own remember, where the trace shows
-            that an operator of that module takes them as a size.
-
-    Returns:
-        The copy; None where the network cannot be copied.
+        module: The network that is right.
+        example: What a call of it looks like.
+        batch_axes: The batch axis of each input leaf, or None.
     """
-    memo: dict[int, Any] = {
-        id(state_tensor(net, entry.target)): state[entry.target]
-        for entry in program.state
-        if entry.kind in (InputKind.PARAMETER, InputKind.BUFFER)
-    }
-    try:
-        small = copy.deepcopy(net, memo)
-    except (TypeError, ValueError, RuntimeError, AttributeError):
-        return None
-    resized = program.module_sizes(kept)
-    for path, module in small.named_modules():
-        set_sizes(module, resized.get(path, []), own_attributes=set_attributes)
-    return small.eval()
+
+    def __init__(self, module: nn.Module, example: Example, batch_axes: Sequence[int | None] = ()) -> None:
+        generator = torch.Generator().manual_seed(0)
+        drawn = _map_leaves(example, [_redraw(leaf, generator) for leaf in example.leaves()])
+        axes = [*batch_axes, *(None,) * len(example.leaves())]
+        longer = [_lengthen(leaf, axis) for leaf, axis in zip(drawn.leaves(), axes, strict=False)]
+        batches = [example, drawn, _map_leaves(drawn, longer)]
+        self._expected = [
+            (inputs, outputs)
+            for inputs in batches
+            if (outputs := _call(module, inputs)) is not None or inputs is example
+        ]
+
+    def holds(self, module: nn.Module) -> bool:
+        """Return whether a network gives the same, within rounding relative to the largest entry.
+
+        Rounding is 1e-12 in float64 and 1e-5 in float32.
+        """
+        return all(_same(_call(module, inputs), expected) for inputs, expected in self._expected)
+
+
+def same_outputs(one: nn.Module, other: nn.Module, example: Example) -> bool:
+    """Return whether two modules agree on the example and on random inputs of its shapes."""
+    return Agreement(other, example).holds(one)
 
 
 @torch.no_grad()
-def same_outputs(one: nn.Module, other: nn.Module, example: Example) -> bool:
-    """Return whether two modules agree on the example and on random inputs of its shapes.
-
-    They agree within rounding relative to the largest entry: 1e-12 in float64, 1e-5 in float32.
-    """
-    generator = torch.Generator().manual_seed(0)
-
-    def redraw(leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
-            return leaf
-        return torch.randn(leaf.shape, generator=generator, device="cpu").to(leaf)
-
-    args, kwargs = pytree.tree_map(redraw, (example.args, example.kwargs))
+def _call(module: nn.Module, inputs: Example) -> tuple[list[Any], Any] | None:
     try:
-        return all(_same_call(one, other, inputs) for inputs in (example, Example(args=args, kwargs=kwargs)))
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, AssertionError):
+        return pytree.tree_flatten(module(*inputs.args, **inputs.kwargs))
+    except _FAILURES:
+        return None
+
+
+def _same(one: tuple[list[Any], Any] | None, other: tuple[list[Any], Any] | None) -> bool:
+    if one is None or other is None or one[1] != other[1]:
         return False
+    return all(_agree(a, b) for a, b in zip(one[0], other[0], strict=True))
 
 
-def _same_call(one: nn.Module, other: nn.Module, inputs: Example) -> bool:
-    left, left_spec = pytree.tree_flatten(one(*inputs.args, **inputs.kwargs))
-    right, right_spec = pytree.tree_flatten(other(*inputs.args, **inputs.kwargs))
-    return left_spec == right_spec and all(_agree(a, b) for a, b in zip(left, right, strict=True))
+def _map_leaves(example: Example, leaves: list[Any]) -> Example:
+    spec = pytree.tree_structure((example.args, example.kwargs))
+    args, kwargs = pytree.tree_unflatten(leaves, spec)
+    return Example(args=args, kwargs=kwargs)
+
+
+def _redraw(leaf: Any, generator: torch.Generator) -> Any:
+    """Random numbers in place of a tensor; of whole numbers, those between the smallest and the largest of them."""
+    if not isinstance(leaf, Tensor) or leaf.is_complex() or not leaf.numel():
+        return leaf
+    if leaf.is_floating_point():
+        return torch.randn(leaf.shape, generator=generator, device="cpu").to(leaf)
+    low, high = int(leaf.min()), int(leaf.max())
+    return torch.randint(low, high + 1, leaf.shape, generator=generator, device="cpu").to(leaf)
+
+
+def _lengthen(leaf: Any, axis: int | None) -> Any:
+    """Two samples more, the first ones again."""
+    if axis is None or not isinstance(leaf, Tensor):
+        return leaf
+    return leaf.index_select(axis, torch.arange(leaf.shape[axis] + 2, device=leaf.device) % leaf.shape[axis])
 
 
 def _agree(one: Any, other: Any) -> bool:
