@@ -82,6 +82,7 @@ def _prune(net: nn.Module, inputs: Inputs, heads: dict[nn.Module, int]) -> dict[
             forward_fn=_run_with_gradients,
         )
         pruner.step()
+    _set_widths(net)
     if heads:
         _set_heads(net, pruner.num_heads)
     after = {name: prod(parameter.shape) for name, parameter in net.named_parameters()}
@@ -116,6 +117,15 @@ def _projections(module: Any) -> tuple[tuple[str, ...], int]:  # noqa: ANN401 a 
         if number and all(isinstance(getattr(module, name, None), nn.Linear) for name in names):
             return names, number
     return (), 0
+
+
+def _set_widths(net: nn.Module) -> None:
+    """Tell the vision transformers of torchvision how wide their tokens are now."""
+    for module in net.modules():
+        if isinstance(getattr(module, "hidden_dim", None), int) and isinstance(
+            patches := getattr(module, "conv_proj", None), nn.Conv2d
+        ):
+            module.hidden_dim = patches.out_channels
 
 
 def _set_heads(net: nn.Module, heads: dict[nn.Module, int]) -> None:

@@ -41,16 +41,29 @@ class Subject:
 
 
 class Only(nn.Module):
-    """One output of a network: the others would hold their axes at full size."""
+    """One output of a Hugging Face model, by name: the others would hold their axes at full size."""
 
     def __init__(self, net: nn.Module, field: str) -> None:
         super().__init__()
         self.net = net
         self.field = field
 
-    def forward(self, **inputs: Any) -> torch.Tensor:  # noqa: ANN401 whatever the network takes
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        decoder_input_ids: torch.Tensor | None = None,
+        pixel_values: torch.Tensor | None = None,
+        input_features: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Return that output."""
-        return getattr(self.net(**inputs), self.field)
+        inputs = {
+            "input_ids": input_ids,
+            "decoder_input_ids": decoder_input_ids,
+            "pixel_values": pixel_values,
+            "input_features": input_features,
+        }
+        given = {name: value for name, value in inputs.items() if value is not None}
+        return getattr(self.net(**given), self.field)
 
 
 def disturb(net: nn.Module) -> nn.Module:

@@ -43,10 +43,10 @@ def test_parameters_of_one_value_are_disturbed_and_others_are_not() -> None:
 
 def test_one_output_is_asked_for_by_name() -> None:
     class Named(nn.Module):
-        def forward(self, x: Tensor) -> object:
-            return torch.return_types.max((x, x + 1))
+        def forward(self, input_ids: Tensor) -> object:
+            return torch.return_types.max((input_ids, input_ids + 1))
 
-    assert torch.equal(run_network(Only(Named(), "indices"), {"x": torch.zeros(2)}), torch.ones(2))
+    assert torch.equal(run_network(Only(Named(), "indices"), {"input_ids": torch.zeros(2)}), torch.ones(2))
 
 
 def test_the_layer_of_every_output_is_found() -> None:

@@ -129,11 +129,11 @@ _ARCHITECTURES = {
         net="CLIPModel",
         config="CLIPConfig",
         settings=_PAIR | {"projection_dim": 48},
-        inputs=("tokens", "image"),
-        only="logits_per_image",
+        inputs=("tokens", "images"),
+        only="logits_per_text",
     ),
     "SigLIP": _Architecture(
-        net="SiglipModel", config="SiglipConfig", settings=_PAIR, inputs=("tokens", "image"), only="logits_per_image"
+        net="SiglipModel", config="SiglipConfig", settings=_PAIR, inputs=("tokens", "images"), only="logits_per_text"
     ),
     "Mamba": _decoder("Mamba", {"hidden_size": 64, "num_hidden_layers": 2, "state_size": 8}),
     "Mixtral": _decoder("Mixtral", _GROUPED | _EXPERTS),
@@ -168,6 +168,9 @@ def _make_input(kind: str) -> tuple[str, torch.Tensor]:
         return ("input_ids" if kind == "tokens" else "decoder_input_ids"), tokens
     if kind == "image":
         return "pixel_values", torch.randn(2, 3, _IMAGE, _IMAGE)
+    if kind == "images":
+        # Every text is held against every image, of which there may be another number.
+        return "pixel_values", torch.randn(3, 3, _IMAGE, _IMAGE)
     if kind == "sound":
         return "input_values", torch.randn(2, 800)
     return "input_features", torch.randn(2, 16, 40)
