@@ -58,6 +58,8 @@ def test_a_residual_convnet_is_extracted_as_one() -> None:
     assert small.stages.stage2.block1.shortcut.conv.in_channels == 2
 
 
+# Units inside a group of a convolution move by name only, so training never draws fewer of them.
+@pytest.mark.filterwarnings("ignore:the law draws at least 2 units of grouped")
 def test_grouped_and_depthwise_layers_are_extracted_as_such() -> None:
     widths = {"stem": 3, "pointwise.0": 2, "pointwise.1": 3, "grouped": 1, "up": 2, "fc": 4}
     small = shared_model("conv").extract(widths, form="module")
