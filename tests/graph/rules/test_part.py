@@ -144,8 +144,8 @@ def test_strides_that_do_not_divide_an_axis_keep_it(bounds: tuple[int, int, int]
     assert node.check() == "L"
 
 
-@pytest.mark.parametrize("bounds", [(2, 6, 2), (0, 5, 4)])
-def test_strides_that_miss_a_block_keep_the_axis(bounds: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize("bounds", [(2, 6, 2), (0, 5, 4), (-5, 6, 2)])
+def test_strides_that_miss_a_block_or_start_from_the_end_keep_the_axis(bounds: tuple[int, int, int]) -> None:
     node = Node(aten.slice.Tensor, randn(3, 6), 1, *bounds)
     assert node.reason(0, 1).endswith(" takes a strided or dynamic part of this axis")
     assert node.check() == "L"

@@ -69,14 +69,14 @@ def slice_axis(call: Call) -> Outcome:
 
 def cut_slice(call: Call, axis: Term, length: Size) -> tuple[Term, dict[str, Term]]:
     """Return the part of an axis that a slice of `length` positions keeps, and the slice's bounds as kept counts."""
-    size, start, step = size_of(axis), call.arguments["start"] or 0, call.arguments["step"]
+    size, start, step = size_of(axis), call.arguments["start"] or 0, call.arguments.get("step", 1)
     if size == length:
         return axis, {}
-    if isinstance(size, int) and isinstance(start, int) and 0 <= start < step and length * step == size:
+    if isinstance(size, int) and isinstance(start, int) and start >= 0 and length * step == size:
         # One position of each block of `step`: (blocks x step), of which a block may go whole.
         blocks, block = call.solver.split(axis, (length, step), f"{call.name} cuts across units")
         call.freeze([block], " takes one position of each block of this size")
-        return blocks, {"end": call.solver.resolve(axis)}
+        return blocks, {}
     if not all(isinstance(value, int) for value in (size, length, start)) or step != 1:
         call.freeze([axis], " takes a strided or dynamic part of this axis")
         return Frozen(length, call.name), {}
