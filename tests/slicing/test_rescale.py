@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -102,6 +104,7 @@ def test_grouped_convolutions_are_rescaled_over_what_they_sum(kind: Kind) -> Non
 
 
 @kinds
+@pytest.mark.filterwarnings("ignore:the law draws at least")
 def test_groups_of_a_transposed_convolution_are_carried_and_not_summed_over(kind: Kind) -> None:
     net = nn.Sequential(nn.Conv2d(2, 6, 1), nn.ConvTranspose2d(6, 4, 1, groups=2), nn.Conv2d(4, 3, 1)).double()
     randomize(net, 0)
@@ -197,3 +200,33 @@ def test_a_weight_that_is_read_along_two_axes_is_an_error() -> None:
 
     with pytest.raises(WidthError, match=r"needs square to be used in one way only, but matmul uses it in another; "):
         make(Transposed(), "sqrt")
+
+
+@pytest.mark.parametrize(
+    ("operator", "function"),
+    [
+        ("einsum", lambda net, y: torch.einsum("bi,oi->bo", y, net.square)),
+        ("bilinear", lambda net, y: nn.functional.bilinear(y, y, net.cube)),
+        ("scaled_dot_product_attention", lambda _, y: nn.functional.scaled_dot_product_attention(
+            y[:, None], y[:, None], y[:, None])[:, 0]),
+    ],
+    ids=["einsum", "bilinear", "attention"],
+)  # fmt: skip
+def test_units_summed_over_by_an_operator_that_names_no_weight_are_an_error(
+    operator: str, function: Callable[[nn.Module, Tensor], Tensor]
+) -> None:
+    class Summed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.head = nn.Linear(4, 6), nn.Linear(6, 2)
+            self.square, self.cube = nn.Parameter(torch.randn(6, 6)), nn.Parameter(torch.randn(6, 6, 6))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(torch.relu(function(self, torch.relu(self.one(x)))))
+
+    with pytest.raises(WidthError) as caught:
+        make(Summed(), "inverse")
+    assert str(caught.value) == (
+        f"a rescaled law needs units to be summed over by one weight, but {operator} sums over them in another way; "
+        "use rescale='none'"
+    )
