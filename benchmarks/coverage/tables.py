@@ -21,6 +21,16 @@ _ZOOS = {
     "own": "Networks as users write them",
 }
 
+# Of two depths each, to see how time grows with the graph.
+_DEPTHS = [
+    ("torchvision", "resnet18"),
+    ("torchvision", "resnet152"),
+    ("torchvision", "densenet121"),
+    ("torchvision", "densenet201"),
+    ("own", "nanoGPT"),
+    ("own", "nanoGPT of 48 blocks"),
+]
+
 _Result = Mapping[str, Any]
 _Results = Mapping[tuple[str, str], _Result]
 
@@ -33,7 +43,8 @@ def draw_comparison(record: Record) -> str:
     ]
     rows.append(["all", *_compare(ours, theirs)])
     header = ["networks", "number", "widthwise passes", "Torch-Pruning passes", "both", "ours shrinks as much or more"]
-    return "\n\n".join([draw_table(header, rows), _judge_passed(ours), _judge_time(ours)])
+    parts = [draw_table(header, rows), _judge_passed(ours), _judge_time(ours), *_draw_growth(ours)]
+    return "\n\n".join(parts)
 
 
 def brief_coverage(record: Record) -> str:
@@ -140,6 +151,22 @@ def _judge_time(ours: _Results) -> str:
     slower = sum(ratio > GOAL_TIME for ratio in ratios)
     verdict = "Met" if not slower else f"Missed by {slower} of {len(ratios)}"
     return f"{words} {verdict}; median {median(ratios):.2f}, largest {max(ratios):.2f}."
+
+
+def _draw_growth(ours: _Results) -> list[str]:
+    """Return a table of the time per operator at several depths; nothing where none of them was measured."""
+    found = {key: ours[key] for key in _DEPTHS if ours.get(key, {}).get("infer_s")}
+    rows = [
+        [
+            name,
+            str(result["num_nodes"]),
+            f"{1000 * result['export_s'] / result['num_nodes']:.1f}",
+            f"{1000 * result['infer_s'] / result['num_nodes']:.1f}",
+        ]
+        for (_, name), result in found.items()
+    ]
+    header = ["network", "operators", "torch.export, ms per operator", "ours, ms per operator"]
+    return ["How time grows with the graph:", draw_table(header, rows)] if rows else []
 
 
 def _ratios(results: Sequence[_Result]) -> list[float]:

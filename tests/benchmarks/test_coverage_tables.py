@@ -23,9 +23,13 @@ def test_the_comparison_counts_by_zoo() -> None:
 def test_the_goals_are_judged() -> None:
     page = draw_comparison(make_coverage_record())
     assert "Goal: at least 97% of the networks pass. Missed: 66.7%." in page
-    assert page.endswith("as long as torch.export alone. Met; median 1.40, largest 1.40.")
+    assert "as long as torch.export alone. Met; median 1.40, largest 1.40." in page
     empty = draw_comparison(make_record("coverage", []))
     assert empty.count("Not measured yet.") == 2
+
+
+def test_time_is_told_per_operator_at_several_depths() -> None:
+    assert draw_comparison(make_coverage_record()).endswith("| resnet18 | 70 | 14.3 | 20.0 |")
 
 
 def test_every_network_has_its_row_and_every_failure_its_words() -> None:
