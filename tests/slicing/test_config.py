@@ -174,6 +174,7 @@ def test_a_network_whose_constructor_computes_other_numbers_is_told() -> None:
     small, told = extract_warned(model, widths)
     assert type(small) is Saved
     assert (small.head_dim, small.scale) == (2, 0.5)
+    assert small.config.to_dict() == Settings().to_dict()
     # A network of two units per head would scale by 1 / sqrt(2), and training scaled by 1 / sqrt(4).
     assert ["a network built from it computes something else" in text for text in told if "config" in text] == [True]
 

@@ -2,6 +2,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.networks import LAW, kept_of
+from tests.slicing.attending import Inner, elastic
 from widthwise.elastic import Elastic
 from widthwise.graph import Atom, Product
 from widthwise.slicing.vocabulary import Vocabulary
@@ -62,6 +63,15 @@ def test_a_parent_sees_what_its_children_do_and_not_the_other_way_round() -> Non
     assert kept_at(vocabulary, "split.back", 4) == [3]
     assert kept_at(vocabulary, "stem", 4) == []
     assert kept_at(vocabulary, "nowhere", 4) == []
+
+
+def test_a_module_sees_runs_of_factors() -> None:
+    model = elastic(Inner)
+    heads = {**model.groups.sizes, **{group.name: 3 for group in model.groups if group.kind == "heads"}}
+    vocabulary = Vocabulary(model.net, model._sliced.evaluation.program, kept_of(model, heads))
+    assert set(kept_at(vocabulary, "to_qkv", 60)) == {45}
+    assert set(kept_at(vocabulary, "to_qkv", 20)) == {15}
+    assert set(kept_at(vocabulary, "to_qkv", 40)) == {30}
 
 
 def test_a_single_axis_is_simpler_than_a_product() -> None:
