@@ -134,9 +134,9 @@ def settings(numbers: list[Remembered]) -> Iterator[Callable[[], None]]:
 
 def replace_numbers(value: Any, replace: Callable[[int], int]) -> Any:
     """Return a value with its whole numbers replaced, alone or in a tuple, a list or a size."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return replace(value)
     kind: Any = type(value)
+    if kind is int:
+        return replace(value)
     if kind in (tuple, list, torch.Size):
         return kind([replace_numbers(item, replace) for item in value])
     return value
