@@ -154,7 +154,7 @@ and extracted at one half and at widths drawn at random for each group. It passe
 
 - at least 90 % of its parameters *can shrink*: they have an axis in a width group. Parameters of which every axis is an
   input, an output, a vocabulary or the window of a convolution are not counted;
-- extract runs at both widths, gives outputs of the shapes as before, and they agree with those of the views to 1e-4 of
+- extract runs at both widths, gives outputs of the shapes as before, and they agree with those of the views to 1e-5 of
   the largest entry;
 - at one half at most 35 % of its parameters are left, and the share that keeps its size: parameters in no group, and
   half of those that have an input, an output or a vocabulary as another axis, since they halve where others quarter;

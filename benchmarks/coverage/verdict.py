@@ -9,8 +9,8 @@ __all__ = ["LEAST_SHARE", "MOST_AT_HALF", "TOLERANCE", "find_faults", "find_faul
 
 LEAST_SHARE = 0.9
 MOST_AT_HALF = 0.35
-# Of the largest entry, in float32: the same sums in another order, through up to two hundred layers.
-TOLERANCE = 1e-4
+# Of the largest entry, in float32: the same sums in another order.
+TOLERANCE = 1e-5
 
 
 def find_faults(result: Mapping[str, Any]) -> list[str]:
