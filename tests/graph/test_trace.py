@@ -61,7 +61,11 @@ def test_an_image_that_is_flattened_has_one_size() -> None:
 def test_modes_are_kept_set_or_left_as_they_are() -> None:
     PLAIN.train()
     PLAIN.d.eval()
-    for training, expected in ((True, {"dropout", "functional"}), (False, {"no_training"}), (None, {"functional"})):
+    for training, expected in (
+        (True, {"dropout", "functional"}),
+        (False, {"dropout", "batch_norm"}),
+        (None, {"functional"}),
+    ):
         found = trace(PLAIN, torch.randn(3, 5), training=training)
         names = " ".join(operators(found))
         assert all(word in names for word in expected)
@@ -171,12 +175,14 @@ def test_an_input_whose_batch_is_ambiguous_is_an_error() -> None:
 
 
 def test_inputs_of_which_it_is_not_clear_whether_they_hold_samples_are_an_error() -> None:
-    net = linear(lambda s, x, y: (s.o(s.a(x)), s.o(s.a(y))))
+    net = linear(lambda s, x, y: (s.o(s.a(x)), s.o(s.a(y)), y[0]))
     with pytest.raises(
         TraceError, match=r"is as long as the batch \(4\) and nothing in the network ties it to the batch"
     ):
         trace(net, torch.randn(4, 5), torch.randn(4, 5))
     assert trace(net, torch.randn(4, 5), torch.randn(6, 5)).input_batch_axes() == (0, None)
+    apart = linear(lambda s, x, y: (s.o(s.a(x)), s.o(s.a(y))))
+    assert trace(apart, torch.randn(4, 5), torch.randn(4, 5)).input_batch_axes() == (0, 0)
 
     def tied(s: Any, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         torch._check(x.shape[0] == y.shape[0])

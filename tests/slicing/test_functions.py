@@ -16,6 +16,7 @@ ARGUMENTS: dict[Any, tuple[Any, ...]] = {
     ATEN.adaptive_avg_pool2d.default: (IMAGE, [2, 3]),
     ATEN.add.Tensor: (X, Y),
     ATEN.avg_pool2d.default: (IMAGE, [3, 2], [2, 1], [1, 1], True, False),
+    ATEN.batch_norm.default: (X, torch.ones(4), torch.ones(4), torch.zeros(4), torch.ones(4), False, 0.1, 1e-2, True),
     ATEN.bmm.default: (X, Y.transpose(1, 2)),
     ATEN.cat.default: ([X, Y], -1),
     ATEN.conv1d.default: (X, torch.ones(2, 2, 3), torch.ones(2), [2], [1], [1], 2),

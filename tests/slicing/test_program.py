@@ -44,7 +44,21 @@ def test_module_sizes_tell_which_module_takes_a_size() -> None:
     found = program_of("conv").module_sizes(kept_of(model, widths))
     (depthwise,) = found["depthwise"]
     assert (depthwise.argument, depthwise.full, depthwise.kept) == ("groups", 8, 4)
-    assert [(number.full, number.kept) for number in found[""]] == [(4 * 64, 2 * 64)]
+
+
+def test_a_folded_size_is_a_product() -> None:
+    class Folded(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.head = torch.nn.Linear(3, 6), torch.nn.Linear(24, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.one(x).reshape(x.shape[0], 24))
+
+    model = Elastic(Folded(), (torch.zeros(2, 4, 3),))
+    program = model._sliced.evaluation.program
+    found = program.module_sizes(kept_of(model, {"one": 2}))
+    assert [(number.full, number.kept) for number in found[""]] == [(24, 8)]
 
 
 def test_a_module_that_is_called_twice_is_found_under_its_own_path() -> None:

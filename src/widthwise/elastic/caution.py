@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from widthwise._shared import WidthWarning
 from widthwise.elastic.law import Law
-from widthwise.groups import Groups
+from widthwise.groups import Group, Groups
 
 __all__ = ["warn_of_statistics", "warn_of_untrained"]
 
@@ -15,9 +15,10 @@ def warn_of_untrained(widths: Mapping[str, int], groups: Groups, law: Law, *, st
     for group in groups:
         trained = group.units_at(law.lowest)
         if widths[group.name] < trained:
+            remedy = "train with a smaller lowest" if group.follows else _let_follow(group)
             warnings.warn(
                 f"the law draws at least {trained} units of {group.name} (lowest={law.lowest:g}), got "
-                f"{widths[group.name]}; a width that training never saw scores poorly, train with a smaller lowest",
+                f"{widths[group.name]}; a width that training never saw scores poorly, {remedy}",
                 WidthWarning,
                 stacklevel=stacklevel + 1,
             )
@@ -33,3 +34,9 @@ def warn_of_statistics(widths: Mapping[str, int], groups: Groups, advice: str, *
             WidthWarning,
             stacklevel=stacklevel + 1,
         )
+
+
+def _let_follow(group: Group) -> str:
+    """Say how a group that moves by name only can be drawn in training."""
+    option = {"stream": "stream=True", "query": "queries=True", "value": "values=True"}.get(group.kind)
+    return "training keeps these units whole" if option is None else f"train an Elastic(..., {option})"

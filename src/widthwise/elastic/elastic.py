@@ -301,7 +301,7 @@ class Elastic(nn.Module):
             self._widths = before
 
     def _draw(self, generator: torch.Generator) -> list[dict[str, int]]:
-        lower_bounds = {group.name: group.lower_bound for group in self.groups}
+        lower_bounds = {group.name: group.lower_bound for group in self.groups if group.follows}
         sizes = {group.name: group.size for group in self.groups if group.follows}
         # What moves by name only stays full in training.
         return [{**self.groups.sizes, **draw} for draw in self.law.draw(sizes, generator, lower_bounds=lower_bounds)]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,7 @@ class Call:
         return tuple(self.solver.resolve(term) for term in result)
 
 
+@cache
 def _source_line(stack_trace: str | None) -> str:
     """Return "file.py:12" of the innermost frame that is not torch's own."""
     frames = re.findall(r'File "([^"]+)", line (\d+)', stack_trace or "")

@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 
 from widthwise._shared import TraceError
 from widthwise.graph.example import Example
+from widthwise.graph.functional import inline_regions, is_simple, make_functional
 from widthwise.graph.instance_norm import write_out_updates
 
 __all__ = ["FixedAxes", "enlarge_batch", "export_network", "find_image_axes", "silence"]
@@ -27,22 +28,29 @@ _MACHINERY = (Path(torch.__file__).parent, Path(__file__).parents[1])
 FixedAxes = frozenset[tuple[int, int]]
 
 
-def export_network(net: nn.Module, example: Example, fixed: FixedAxes = frozenset()) -> ExportedProgram:
+def export_network(
+    net: nn.Module, example: Example, fixed: FixedAxes = frozenset(), batched: FixedAxes = frozenset()
+) -> ExportedProgram:
     """Return the exported and functionalised program of a network.
 
     Args:
         net: The network, in the mode it is in.
         example: Inputs of one call.
         fixed: Input axes that keep the example's size, as (leaf, axis); so do axes of size 1, all others are dynamic.
+        batched: Input axes that are to be one and the same dynamic size, where the trace may not find that by itself.
 
     Raises:
         TraceError: torch.export cannot trace the network.
     """
-    dynamic = _by_name(net, _mark_axes(example, fixed))
+    dynamic = _by_name(net, _mark_axes(example, fixed, batched))
     try:
         with silence():
             program = torch.export.export(net, example.args, example.kwargs, dynamic_shapes=dynamic, strict=False)
-            return program.run_decompositions({torch.ops.aten.instance_norm.default: write_out_updates})
+            inline_regions(program.graph_module)
+            if not is_simple(program.graph):
+                return program.run_decompositions({torch.ops.aten.instance_norm.default: write_out_updates})
+            make_functional(program.graph)
+            return program
     except Exception as error:
         _check_runs(net, example)
         raise TraceError(
@@ -152,11 +160,18 @@ def _by_name(net: nn.Module, example: Example) -> dict[str, Any]:
     return named
 
 
-def _mark_axes(example: Example, fixed: FixedAxes) -> Example:
+def _mark_axes(example: Example, fixed: FixedAxes, batched: FixedAxes) -> Example:
     """Return the example with each tensor replaced by what each of its axes is to be."""
+    batch = Dim("batch")
+
+    def mark(index: int, axis: int, size: int) -> Any:
+        if (index, axis) in batched:
+            return batch
+        return Dim.STATIC if size == 1 or (index, axis) in fixed else Dim.AUTO
+
     leaves, spec = pytree.tree_flatten((example.args, example.kwargs))
     marks = [
-        {axis: Dim.STATIC if size == 1 or (index, axis) in fixed else Dim.AUTO for axis, size in enumerate(leaf.shape)}
+        {axis: mark(index, axis, size) for axis, size in enumerate(leaf.shape)}
         if isinstance(leaf, torch.Tensor)
         else None
         for index, leaf in enumerate(leaves)

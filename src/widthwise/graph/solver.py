@@ -228,9 +228,16 @@ class Solver:
             rest = quotient(needed, size_of(head))
             if rest is None:
                 inner = quotient(size_of(head), needed)
-                if inner is None or isinstance(head, Sum):
+                if inner is None:
                     return None
-                head, tail = self._divide(head, (needed, inner), Product)
+                divided = (
+                    self._stack_segments(head, needed, inner)
+                    if isinstance(head, Sum)
+                    else self._divide(head, (needed, inner), Product)
+                )
+                if divided is None:
+                    return None
+                head, tail = divided
                 remaining.insert(0, tail)
                 rest = 1
             taken.append(head)
@@ -276,6 +283,24 @@ class Solver:
             return None
         self.freeze(outer, f"an axis of {copies} equal blocks is cut between them: {reason}")
         return [multiply_factors(tuple(factors))] * copies
+
+    def _stack_segments(self, head: Sum, number: Size, length: Size) -> tuple[Term, Term] | None:
+        """Return a concatenation of equal stretches as (their number, one of them); from then on they are all alike.
+
+        So a channel shuffle reads two branches side by side as the rows of a table.
+        """
+        remaining, rows = list(head.parts), list[Term]()
+        reason = "segments that are read as rows"
+        if not isinstance(number, int):
+            return None
+        for _ in range(number):
+            row = self._take_parts(remaining, length, reason)
+            if row is None:
+                return None
+            rows.append(row)
+        for row in rows[1:]:
+            self.unify(rows[0], row, reason)
+        return Frozen(number, f"{number} {reason}"), self.resolve(rows[0])
 
     def _divide(self, head: Term, sizes: tuple[Size, Size], whole: type[Product] | type[Sum]) -> tuple[Term, Term]:
         """Divide a frozen axis or an atom in two; the atom is bound to a product or a sum of the pieces."""

@@ -20,6 +20,7 @@ from widthwise._shared import TraceError
 from widthwise.graph.absolute import count_from_front, name_squeezed_axes
 from widthwise.graph.example import Example
 from widthwise.graph.export import FixedAxes, enlarge_batch, export_network
+from widthwise.graph.samples import holds_samples
 from widthwise.graph.shape import expression, shape_of
 
 __all__ = ["StateInput", "Trace", "trace_network"]
@@ -139,23 +140,27 @@ def trace_network(
     enlarged = enlarge_batch(example, batch_dim, 1)
     with _mode(net, training):
         program = _export(net, enlarged, batch_dim, fixed)
-        if (symbol := _find_batch_symbol(program, batch_dim)) is not None:
-            return _read_program(program, symbol, enlarged, batch_dim, is_training)
-        # The batch may have been fixed only because it is as long as another axis: try once more with a longer one.
-        enlarged = enlarge_batch(example, batch_dim, 2)
-        try:
-            program = _export(net, enlarged, batch_dim, fixed)
-        except TraceError as error:
-            raise TraceError(refusal) from error
-    if (symbol := _find_batch_symbol(program, batch_dim)) is None:
-        raise TraceError(refusal)
-    return _read_program(program, symbol, enlarged, batch_dim, is_training)
+        if _find_batch_symbol(program, batch_dim) is None:
+            # Fixed only because it is as long as another axis, perhaps: try once more with a longer one.
+            enlarged = enlarge_batch(example, batch_dim, 2)
+            try:
+                program = _export(net, enlarged, batch_dim, fixed)
+            except TraceError as error:
+                raise TraceError(refusal) from error
+        trace = _read_program(program, enlarged, batch_dim, is_training, refusal)
+        batched = _settle_batches(net, trace, enlarged, batch_dim)
+        if batched:
+            program = _export(net, enlarged, batch_dim, fixed, batched)
+            trace = _read_program(program, enlarged, batch_dim, is_training, refusal)
+    return trace
 
 
-def _export(net: nn.Module, example: Example, batch_dim: int, fixed: FixedAxes) -> ExportedProgram:
+def _export(
+    net: nn.Module, example: Example, batch_dim: int, fixed: FixedAxes, batched: FixedAxes = frozenset()
+) -> ExportedProgram:
     """Export, and again with those axes fixed that the network ties by an equation: a flattened image has one size."""
     while True:
-        program = export_network(net, example, fixed)
+        program = export_network(net, example, fixed, batched)
         tied = _find_tied_axes(program, _find_batch_symbol(program, batch_dim))
         if tied <= fixed:
             return program
@@ -217,23 +222,29 @@ def _find_batch_symbol(program: ExportedProgram, batch_dim: int) -> sympy.Symbol
     return None
 
 
-def _read_program(
-    program: ExportedProgram, symbol: sympy.Symbol, example: Example, batch_dim: int, training: bool
-) -> Trace:
+def _read_program(program: ExportedProgram, example: Example, batch_dim: int, training: bool, refusal: str) -> Trace:
+    symbol = _find_batch_symbol(program, batch_dim)
+    if symbol is None:
+        raise TraceError(refusal)
     signature = program.graph_signature
-    nodes = {node.name: node for node in program.graph.nodes}
     state = [spec for spec in signature.input_specs if spec.kind != InputKind.USER_INPUT]
-    outputs: list[Any] = [spec.arg for spec in signature.output_specs if spec.kind == OutputKind.USER_OUTPUT]
-    mutated = [spec for spec in signature.output_specs if spec.kind == OutputKind.BUFFER_MUTATION]
+    returned = next(iter(program.graph.find_nodes(op="output"))).args[0]
+    kinds = [(spec.kind, spec.target) for spec in signature.output_specs]
     _check_flat(program)
+    # What is read for its shape alone (`x[..., 0].shape[0]`), and checks: `Trace.guards` says what they hold for.
+    program.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
     name_squeezed_axes(program.graph)
     count_from_front(program.graph)
     trace = Trace(
         graph=program.graph,
         state=tuple(StateInput(placeholder=spec.arg.name, target=spec.target or "", kind=spec.kind) for spec in state),
         inputs=tuple(node.name for node in _input_nodes(program)),
-        mutations={spec.arg.name: spec.target or "" for spec in mutated},
-        outputs=tuple(_output(leaf, nodes) for leaf in outputs),
+        mutations={
+            leaf.name: target or ""
+            for leaf, (kind, target) in zip(returned, kinds, strict=True)
+            if kind == OutputKind.BUFFER_MUTATION
+        },
+        outputs=tuple(leaf for leaf, (kind, _) in zip(returned, kinds, strict=True) if kind == OutputKind.USER_OUTPUT),
         constants={name: value for name, value in program.constants.items() if isinstance(value, torch.Tensor)},
         output_spec=program.call_spec.out_spec,
         batch_symbol=symbol,
@@ -243,7 +254,6 @@ def _read_program(
         training=training,
     )
     trace.input_batch_axes()
-    _check_batches(trace, example, batch_dim)
     return trace
 
 
@@ -258,24 +268,37 @@ def _check_flat(program: ExportedProgram) -> None:
         )
 
 
-def _output(leaf: Any, nodes: Mapping[str, fx.Node]) -> Any:
-    """Return the node of an output leaf, or the constant that it is."""
-    return nodes.get(leaf.name, getattr(leaf, "value", None))
+def _settle_batches(net: nn.Module, trace: Trace, example: Example, batch_dim: int) -> FixedAxes:
+    """Return the axes that are to be the batch, where inputs hold samples that the trace did not tie to it; else none.
 
-
-def _check_batches(trace: Trace, example: Example, batch_dim: int) -> None:
-    """Refuse inputs of which it is not clear whether they hold samples: as long as the batch, but not tied to it."""
-    batch = trace.symbols[trace.batch_symbol] if trace.batch_symbol is not None else None
-    for name, leaf, axis in zip(trace.inputs, example.leaves(), trace.input_batch_axes(), strict=True):
-        if not isinstance(leaf, torch.Tensor) or axis is not None or leaf.dim() <= batch_dim:
-            continue
-        size = shape_of(trace.placeholder(name).meta["val"])[batch_dim]
-        if isinstance(size, sympy.Symbol) and leaf.shape[batch_dim] == batch:
+    Raises:
+        TraceError: It is not clear whether an input holds samples: it is as long as the batch, but not tied to it.
+    """
+    leaves = example.leaves()
+    known = {index: axis for index, axis in enumerate(trace.input_batch_axes()) if axis is not None}
+    loose = [index for index in range(len(leaves)) if index not in known and _is_loose(trace, index, leaves, batch_dim)]
+    found = dict(known)
+    for index in loose:
+        with _mode(net, training=False):
+            told = holds_samples(net, example, found, index, batch_dim)
+        if told is None:
             raise TraceError(
-                f"it must be clear which inputs hold samples, but {name} is as long as the batch ({batch}) and nothing "
-                "in the network ties it to the batch; tie it with torch._check(x.shape[0] == y.shape[0]) in forward, "
-                "or give an example in which it has another length"
+                f"it must be clear which inputs hold samples, but {trace.inputs[index]} is as long as the batch "
+                f"({leaves[index].shape[batch_dim]}) and nothing in the network ties it to the batch; tie it with "
+                "torch._check(x.shape[0] == y.shape[0]) in forward, or give an example in which it has another length"
             )
+        if told:
+            found[index] = batch_dim
+    return frozenset(found.items()) if found != known else frozenset()
+
+
+def _is_loose(trace: Trace, index: int, leaves: list[Any], batch_dim: int) -> bool:
+    """Whether an input is as long as the batch without being tied to it."""
+    leaf = leaves[index]
+    if trace.batch_symbol is None or not isinstance(leaf, torch.Tensor) or leaf.dim() <= batch_dim:
+        return False
+    size = shape_of(trace.placeholder(trace.inputs[index]).meta["val"])[batch_dim]
+    return isinstance(size, sympy.Symbol) and leaf.shape[batch_dim] == trace.symbols[trace.batch_symbol]
 
 
 def _symbol_values(placeholders: list[fx.Node], leaves: list[Any]) -> dict[sympy.Symbol, int]:

@@ -47,7 +47,7 @@ def find_groups(net: nn.Module, inference: Inference, state: StateAxes, selectio
     if not kept:
         raise GroupError(_nothing_to_shrink(net, frozen))
     titles = {Atom(group.key, group.size): group.name for group in kept}
-    return Groups(_let_follow(kept, inference, state, selection), frozen, find_sized_constants(inference, titles))
+    return Groups(_let_follow(kept, inference, selection), frozen, find_sized_constants(inference, titles))
 
 
 def _draft(inference: Inference, state: StateAxes, names: Mapping[Atom, str]) -> list[Group]:
@@ -55,7 +55,7 @@ def _draft(inference: Inference, state: StateAxes, names: Mapping[Atom, str]) ->
     resolved = _resolve(inference, state)
     members = _find_members(resolved)
     ordered = [atom for atom in names if atom in members]
-    kinds = find_kinds(inference, ordered, find_inner(resolved.values()))
+    kinds = find_kinds(inference, ordered, find_inner(inference))
     titles = _unique_names([_title(names[atom], kinds[atom]) for atom in ordered])
     return [
         Group(name=title, size=atom.size, members=tuple(members[atom]), key=atom.key, kind=kinds[atom])
@@ -71,9 +71,9 @@ def _resolve(inference: Inference, state: StateAxes) -> dict[str, Axes]:
     return {target: tuple(inference.solver.resolve(term) for term in axes) for target, axes in state.targets.items()}
 
 
-def _let_follow(groups: list[Group], inference: Inference, state: StateAxes, selection: Selection) -> list[Group]:
+def _let_follow(groups: list[Group], inference: Inference, selection: Selection) -> list[Group]:
     """Say which groups a common fraction moves; the others move by name only."""
-    inner = find_inner(_resolve(inference, state).values())
+    inner = find_inner(inference)
     normalized = find_normalized(inference) if has_attention(inference) else set[Atom]()
 
     def follows(group: Group) -> bool:

@@ -25,7 +25,7 @@ def find_kinds(inference: Inference, atoms: Iterable[Atom], inner: Set[Atom]) ->
     Args:
         inference: The traced network.
         atoms: Those asked for.
-        inner: Those that lie inside another one wherever they stand.
+        inner: Those that share an axis with one that is cut instead of them.
     """
     noted = {word: inference.solver.noted(word) for word in ("query", "heads", "shared", "value", "dot", "mixed")}
     stream = _find_stream(inference)
@@ -44,16 +44,21 @@ def find_kinds(inference: Inference, atoms: Iterable[Atom], inner: Set[Atom]) ->
     return {atom: name(atom) for atom in atoms}
 
 
-def find_inner(every: Iterable[Axes]) -> set[Atom]:
-    """Return the atoms that are nowhere the first one of a product: to cut them and the first is to cut twice."""
-    first: set[Atom] = set()
-    inner: set[Atom] = set()
-    for term in (term for axes in every for term in axes):
-        for segment in _segments(term):
-            found = list(dict.fromkeys(atoms_of(segment)))
-            first.update(found[:1])
-            inner.update(found[1:])
-    return inner - first
+def find_inner(inference: Inference) -> set[Atom]:
+    """Return the atoms of which a common fraction should cut another one instead: to cut both is to cut twice.
+
+    Where an axis is first made of several factors, the heads of an attention are cut, else the largest factor.
+    """
+    heads = inference.solver.noted("heads")
+    chosen: dict[Atom, Atom] = {}
+    for node in inference.outcomes:
+        for output in range(len(inference.axes[node])):
+            for segment in (each for term in inference.axes_of(node, output) for each in _segments(term)):
+                found = list(dict.fromkeys(atoms_of(segment)))
+                for atom in found:
+                    if atom not in chosen:
+                        chosen[atom] = next((a for a in found if a in heads), max(found, key=lambda a: a.size))
+    return {atom for atom, first in chosen.items() if atom != first}
 
 
 def has_attention(inference: Inference) -> bool:

@@ -14,12 +14,14 @@ import torch
 from torch import Tensor, fx
 
 from widthwise._shared import DataError
+from widthwise.graph import arguments_by_name, overload_name
 from widthwise.slicing.program import Program
 
 __all__ = ["NUM_SAMPLES", "has_batch_norm", "recalibrate"]
 
 NUM_SAMPLES = 2048
-_INFERENCE_NORMS = ("aten::_native_batch_norm_legit_no_training",)
+_BATCH_NORM = "aten::batch_norm.default"
+_INFERENCE_NORM = "aten::_native_batch_norm_legit_no_training.default"
 
 
 def has_batch_norm(program: Program) -> bool:
@@ -66,20 +68,27 @@ class _Recalibration(fx.Interpreter):
         """Run one node; a batch norm on the statistics of its batch."""
         if not _is_norm(n):
             return super().run_node(n)
-        (x, weight, bias, _, _, _, eps), _ = self.fetch_args_kwargs_from_env(n)
+        named = arguments_by_name(n)
+        given: dict[str, Any] = fx.map_arg(named, lambda source: self.env[source])
+        x = given["input"]
         if math.prod(x.shape) == x.shape[1]:
             raise DataError(
                 f"calibration needs more than one value per channel in every batch, got shape {tuple(x.shape)}; "
                 "use larger batches (drop_last=True of a DataLoader leaves out a last batch of one sample)"
             )
         axes = [axis for axis in range(x.dim()) if axis != 1]
-        for source, value in zip(n.args[3:5], (x.mean(axes), x.var(axes, unbiased=True)), strict=True):
-            assert isinstance(source, fx.Node)
+        for argument, value in (("running_mean", x.mean(axes)), ("running_var", x.var(axes, unbiased=True))):
+            source = named[argument]
             target = self._targets[source.name]
             self.totals[target] = self.totals[target] + value if target in self.totals else value
             self.num_calls[target] = self.num_calls.get(target, 0) + 1
-        return (torch.nn.functional.batch_norm(x, None, None, weight, bias, True, 0.0, eps), None, None)
+        y = torch.nn.functional.batch_norm(x, None, None, given["weight"], given["bias"], True, 0.0, given["eps"])
+        return y if overload_name(n.target) == _BATCH_NORM else (y, None, None)
 
 
 def _is_norm(node: fx.Node) -> bool:
-    return getattr(getattr(node.target, "_schema", None), "name", "") in _INFERENCE_NORMS
+    """Whether a node normalises by running statistics."""
+    if overload_name(node.target) != _BATCH_NORM:
+        return overload_name(node.target) == _INFERENCE_NORM
+    named = arguments_by_name(node)
+    return not named["training"] and named["running_mean"] is not None

@@ -148,6 +148,8 @@ def _wake_constants(state: Mapping[str, Tensor]) -> None:
     """Disturb tensors that hold one value only (zero biases, unit gains): comparing networks would not see them."""
     generator = torch.Generator().manual_seed(0)
     for tensor in state.values():
+        if tensor.is_meta:
+            continue
         if tensor.is_floating_point() and tensor.numel() > 1 and bool((tensor == tensor.flatten()[0]).all()):
             noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64, device="cpu")
             tensor.add_(0.5 * noise.to(tensor))

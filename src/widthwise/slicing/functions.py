@@ -19,6 +19,7 @@ _FUNCTIONS: dict[Any, Any] = {
     _ATEN.adaptive_avg_pool2d.default: nn_functions.adaptive_avg_pool2d,
     _ATEN.add.Tensor: torch.add,
     _ATEN.avg_pool2d.default: nn_functions.avg_pool2d,
+    _ATEN.batch_norm.default: torch.batch_norm,
     _ATEN.bmm.default: torch.bmm,
     _ATEN.cat.default: torch.cat,
     _ATEN.conv1d.default: torch.conv1d,

@@ -122,6 +122,8 @@ def _agree(one: Any, other: Any) -> bool:
         return one is other or (type(one) is type(other) and one == other)
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
+    if one.is_meta or other.is_meta:
+        return one.is_meta and other.is_meta
     if not one.is_floating_point():
         return torch.equal(one, other)
     finite = torch.isfinite(one)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.export.graph_signature import InputKind
 
 from widthwise._shared import TraceError, WidthError
-from widthwise.graph import Example, KeptSet, StateInput, shape_of
+from widthwise.graph import Example, KeptSet, StateInput, arguments_by_name, overload_name, shape_of
 from widthwise.slicing.cut import Layout, cut
 from widthwise.slicing.inputs import InputCheck
 from widthwise.slicing.program import Program
@@ -172,6 +172,8 @@ def _is_weight_once(node: torch.fx.Node) -> bool:
 
 
 def _uses_batch(node: torch.fx.Node) -> bool:
-    """Whether a node is a batch norm in training mode."""
-    name = getattr(getattr(node.target, "_schema", None), "name", "")
+    """Whether a node is a batch norm on the statistics of its batch."""
+    name = overload_name(node.target).partition(".")[0]
+    if name == "aten::batch_norm":
+        return bool(arguments_by_name(node)["training"])
     return name in ("aten::_native_batch_norm_legit_functional", "aten::_native_batch_norm_legit")

@@ -12,5 +12,6 @@ __all__ = ["Rule", "find_rule", "rule"]
 for _family in (
     "attention", "complex", "convolution", "creation", "distance", "einsum", "join", "linear", "lookup",
     "normalization", "order", "padding", "part", "pointwise", "pooling", "recurrent", "reduction", "reshape", "shuffle",
+    "view",
 ):  # fmt: skip
     import_module(f"widthwise.graph.rules.{_family}")

@@ -38,6 +38,18 @@ def addmm(call: Call) -> Outcome:
     return Outcome(outputs=outputs, contracted={right: len(call.axes(right)) - 2})
 
 
+@rule("_grouped_mm", "transformers::grouped_mm_fallback")
+def grouped_matmul(call: Call) -> Outcome:
+    """Rows sorted by expert (rows, in) times one matrix per expert (experts, in, out)."""
+    left, right = ("self", "mat2") if "self" in call.arguments else ("input", "weight")
+    rows, matrices = call.axes(left), call.axes(right)
+    if len(rows) != 2 or len(matrices) != 3:
+        return call.freeze_everything(f"{call.name} groups another axis than that of its rows")
+    call.freeze([rows[0], matrices[0], *call.axes("offs")], " tells the positions of this axis apart")
+    call.contract(rows[1], matrices[1])
+    return Outcome(outputs=((call.axes(left)[0], matrices[2]),), contracted={right: 1})
+
+
 def _product(call: Call, left: Axes, right: Axes) -> Axes:
     """Return the axes of left @ right, for vectors, matrices and batches of them."""
     call.contract(left[-1], right[max(len(right) - 2, 0)])

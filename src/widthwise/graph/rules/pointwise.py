@@ -11,10 +11,11 @@ __all__: list[str] = []
 
 
 @rule(
-    "pointwise", "hardswish", "hardsigmoid", "log_sigmoid", "rrelu", "where.self", "where.Scalar", "where.ScalarSelf",
-    "where.ScalarOther", "masked_fill", "fill", "copy", "detach", "alias", "contiguous", "_to_copy", "lift_fresh_copy",
-    "dropout", "native_dropout", "bernoulli.default", "bernoulli.p", "zeros_like", "ones_like", "full_like",
-    "empty_like", "rand_like", "randn_like",
+    "pointwise", "hardswish", "hardsigmoid", "log_sigmoid", "rrelu", "where.self", "where.Scalar",
+    "where.ScalarSelf", "where.ScalarOther", "masked_fill", "fill", "copy", "detach", "alias", "contiguous",
+    "_to_copy", "to", "type_as", "lift_fresh_copy", "dropout", "alpha_dropout", "feature_dropout",
+    "feature_alpha_dropout", "native_dropout", "bernoulli.default", "bernoulli.p", "zeros_like", "ones_like",
+    "full_like", "empty_like", "rand_like", "randn_like",
 )  # fmt: skip
 def pointwise(call: Call) -> Outcome:
     """All tensor arguments broadcast, wherever they stand."""

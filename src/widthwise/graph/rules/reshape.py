@@ -1,9 +1,9 @@
 """Operators that fold, unfold, reorder or repeat axes without touching the entries."""
 
-from widthwise.graph.call import Call, Outcome
+from widthwise.graph.call import Axes, Call, Outcome
 from widthwise.graph.rules.registry import rule
 from widthwise.graph.shape import traced_size
-from widthwise.graph.term import Frozen, Term, atoms_of, multiply_factors, size_of
+from widthwise.graph.term import Frozen, Size, Term, atoms_of, multiply_factors, size_of
 
 __all__: list[str] = []
 
@@ -12,8 +12,8 @@ __all__: list[str] = []
 def reshape(call: Call) -> Outcome:
     """All axes are read as one long product and cut again at the new sizes."""
     argument = "size" if "size" in call.arguments else "shape"
-    requested, whole = call.arguments[argument], multiply_factors(call.axes("self"))
-    axes = call.solver.split(whole, call.output_shapes()[0], f"{call.name} cuts across units")
+    requested = call.arguments[argument]
+    axes = _fold(call, call.axes("self"), call.output_shapes()[0])
     # A size that is both dynamic and in part units cannot be written down; -1 stands for one such size at most.
     dynamic = [(axis, size) for axis, size in zip(axes, requested, strict=True) if not isinstance(size_of(axis), int)]
     vague = [axis for axis, _ in dynamic if any(True for _ in atoms_of(axis))]
@@ -21,6 +21,17 @@ def reshape(call: Call) -> Outcome:
         call.freeze(vague, " folds units into several axes of dynamic size")
         axes = tuple(call.solver.resolve(axis) for axis in axes)
     return Outcome(outputs=(axes,), sizes={argument: axes})
+
+
+def _fold(call: Call, axes: Axes, shape: tuple[Size, ...]) -> Axes:
+    """Return axes of these sizes. Last ones that keep their size are themselves, whatever happens before them."""
+    same = 0
+    while same < min(len(axes), len(shape)) and size_of(axes[-1 - same]) == shape[-1 - same]:
+        same += 1
+    front = len(axes) - same, len(shape) - same
+    whole = multiply_factors(axes[: front[0]])
+    made = call.solver.split(whole, shape[: front[1]], f"{call.name} cuts across units")
+    return (*made, *axes[front[0] :])
 
 
 @rule("squeeze.dims")

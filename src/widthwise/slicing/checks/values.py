@@ -135,6 +135,8 @@ def agree(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Return whether two tensors are equal within rounding relative to the largest entry."""
     if one.shape != other.shape:
         return False
+    if one.is_complex() and other.is_complex():
+        one, other = torch.view_as_real(one), torch.view_as_real(other)
     if not one.is_floating_point() or one.numel() == 0:
         return torch.equal(one, other)
     finite = torch.isfinite(one)

@@ -1,0 +1,158 @@
+"""Make a traced graph functional by rewriting it, where that takes no second trace.
+
+`ExportedProgram.run_decompositions` traces a graph once more to turn in-place writes into values, which takes longer
+than the first time, and it forgets regions without gradients. Most networks write in place only what nothing else looks
+at (`relu_` after a convolution), and that can be told from the graph.
+"""
+
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import fx
+
+from widthwise.graph.overload import arguments_by_name, overload_name
+
+__all__ = ["inline_regions", "is_simple", "make_functional"]
+
+_GRAD_REGION = torch.ops.higher_order.wrap_with_set_grad_enabled
+_AUTOCAST_REGION = torch.ops.higher_order.wrap_with_autocast
+# They hand on their input, though their schemas do not say so, where there is nothing to do.
+_PASSING = {
+    torch.ops.aten.dropout.default,
+    torch.ops.aten.feature_dropout.default,
+    torch.ops.aten.alpha_dropout.default,
+}
+# With the statistics of a batch they write to running ones, though their schemas do not say so.
+_NORMS = {"aten::batch_norm.default": "training", "aten::instance_norm.default": "use_input_stats"}
+_Region = type(_GRAD_REGION).__mro__[1]
+
+
+def inline_regions(module: fx.GraphModule) -> None:
+    """Put the operators of regions without gradients or without autocast in place of the regions; in place.
+
+    What leaves a region without gradients is detached.
+    """
+    for node in list(module.graph.nodes):
+        if node.op == "call_function" and (region := _region_of(module, node)) is not None:
+            inline_regions(region)
+            _inline(node, region, _operands(node), detached=node.target is _GRAD_REGION and not node.args[0])
+    for node in list(module.graph.nodes):
+        if node.op == "get_attr" and not node.users:
+            module.graph.erase_node(node)
+
+
+def is_simple(graph: fx.Graph) -> bool:
+    """Return whether every write in place is to a value of its own that nothing has looked at by another name."""
+    looked_at: set[fx.Node] = set()
+    for node in graph.nodes:
+        if node.op == "get_attr" or (node.op == "call_function" and not _is_simple_node(node, looked_at)):
+            return False
+        looked_at.update(_aliased(node))
+    return True
+
+
+def make_functional(graph: fx.Graph) -> None:
+    """Turn the writes of a simple graph into values; in place."""
+    done: set[fx.Node] = set()
+    for node in graph.nodes:
+        done.add(node)
+        if node.op == "call_function" and (target := _functional(node)) is not None:
+            node.target = target
+            node.args[0].replace_all_uses_with(node, delete_user_cb=lambda user: user not in done)
+
+
+def _region_of(module: fx.GraphModule, node: fx.Node) -> fx.GraphModule | None:
+    if node.target is _GRAD_REGION:
+        name: Any = node.args[1]
+    elif node.target is _AUTOCAST_REGION and not node.args[2]:
+        name = node.args[4]
+    else:
+        return None
+    return getattr(module, name.target)
+
+
+def _operands(node: fx.Node) -> tuple[Any, ...]:
+    return node.args[2:] if node.target is _GRAD_REGION else node.args[5:]
+
+
+def _inline(node: fx.Node, region: fx.GraphModule, operands: tuple[Any, ...], *, detached: bool) -> None:
+    copies: dict[fx.Node, Any] = dict(zip(region.graph.find_nodes(op="placeholder"), operands, strict=True))
+    results: Any = ()
+    with node.graph.inserting_before(node):
+        for inner in region.graph.nodes:
+            if inner.op == "output":
+                results = fx.map_arg(inner.args[0], lambda old: copies[old])
+            elif inner.op != "placeholder":
+                copies[inner] = node.graph.node_copy(inner, lambda old: copies[old])
+        if detached:
+            results = fx.map_arg(results, _detach)
+    for user in list(node.users):
+        assert user.target is operator.getitem
+        user.replace_all_uses_with(results[user.args[1]])
+        node.graph.erase_node(user)
+    node.graph.erase_node(node)
+
+
+def _detach(node: fx.Node) -> fx.Node:
+    if not isinstance(node.meta.get("val"), torch.Tensor):
+        return node
+    new = node.graph.call_function(torch.ops.aten.detach.default, (node,))
+    new.meta = dict(node.meta)
+    return new
+
+
+def _is_simple_node(node: fx.Node, looked_at: set[fx.Node]) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        return not isinstance(node.target, _Region)
+    if (statistics := _NORMS.get(overload_name(node.target))) is not None:
+        named = arguments_by_name(node)
+        return not named[statistics] or named["running_mean"] is None
+    if not schema.is_mutable:
+        return True
+    written: Any = node.args[0]
+    return (
+        _functional(node) is not None
+        and written.op == "call_function"
+        and written not in looked_at
+        and not _looks_at_others(written)
+        and all(_dtype(source) == _dtype(written) for source in node.all_input_nodes)
+    )
+
+
+def _functional(node: fx.Node) -> Any:
+    """Return the operator that gives as a value what another one writes to its first argument; None for others."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None or not schema.is_mutable or not schema.name.endswith("_"):
+        return None
+    packet = getattr(torch.ops.aten, schema.name.removeprefix("aten::").removesuffix("_"), None)
+    written = [argument.alias_info is not None and argument.alias_info.is_write for argument in schema.arguments]
+    if packet is None or not written[0] or any(written[1:]):
+        return None
+    return getattr(packet, schema.overload_name or "default", None)
+
+
+def _aliased(node: fx.Node) -> Iterator[fx.Node]:
+    """Yield what a node hands on by another name."""
+    if _looks_at_others(node):
+        yield from node.all_input_nodes
+
+
+def _looks_at_others(node: fx.Node) -> bool:
+    """Whether what a node yields may lie in the memory of what it is given."""
+    if node.op != "call_function":
+        return True
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:
+        return node.target is operator.getitem and _looks_at_others(node.all_input_nodes[0])
+    if schema.is_mutable:
+        # What an in-place operator returns is its value from then on, not another name for it.
+        return False
+    return node.target in _PASSING or any(argument.alias_info is not None for argument in schema.arguments)
+
+
+def _dtype(node: fx.Node) -> Any:
+    value = node.meta.get("val")
+    return value.dtype if isinstance(value, torch.Tensor) else None

@@ -1,0 +1,66 @@
+"""Tell by trial whether an input holds samples: with it, do the samples of a batch change places together?
+
+An attention mask is as long as the batch and yet may meet it only in operators that would broadcast, so that the trace
+does not tie the two. A table that happens to be as long as the batch looks the same.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from widthwise.graph.example import Example
+
+__all__ = ["holds_samples"]
+
+
+@torch.no_grad()
+def holds_samples(net: nn.Module, example: Example, known: dict[int, int], leaf: int, axis: int) -> bool | None:
+    """Return whether an input leaf holds samples, None where a trial does not tell.
+
+    Args:
+        net: The network, in evaluation mode.
+        example: Inputs of one call, of two samples at least.
+        known: The batch axis of each leaf that is known to hold samples.
+        leaf: The leaf in question.
+        axis: The axis that is as long as the batch.
+    """
+    leaves, spec = pytree.tree_flatten((example.args, example.kwargs))
+    generator = torch.Generator().manual_seed(0)
+    leaves = [_redraw(each, generator) for each in leaves]
+    batch = leaves[leaf].shape[axis]
+    order = torch.arange(batch).roll(1)
+
+    def move_all(outputs: list[Any], *, every: bool) -> list[Any]:
+        axes = [[axis for axis, size in enumerate(getattr(each, "shape", ())) if size == batch] for each in outputs]
+        return [_move(each, found if every else found[:1], order) for each, found in zip(outputs, axes, strict=True)]
+
+    def run(moved: dict[int, int]) -> list[Any]:
+        given = [_move(each, [moved[i]] if i in moved else [], order) for i, each in enumerate(leaves)]
+        args, kwargs = pytree.tree_unflatten(given, spec)
+        return pytree.tree_leaves(net(*args, **kwargs))
+
+    outputs, together, apart = run({}), run({**known, leaf: axis}), run(known)
+    # Scores of all pairs of samples have the batch on both axes.
+    if any(_agree(together, move_all(outputs, every=every)) for every in (False, True)):
+        return True
+    return False if _agree(apart, move_all(outputs, every=False)) else None
+
+
+def _redraw(leaf: Any, generator: torch.Generator) -> Any:
+    if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
+        return leaf
+    return torch.randn(leaf.shape, generator=generator).to(leaf)
+
+
+def _move(leaf: Any, axes: list[int], order: Tensor) -> Any:
+    if isinstance(leaf, Tensor):
+        for axis in axes:
+            leaf = leaf.index_select(axis, order.to(leaf.device))
+    return leaf
+
+
+def _agree(one: list[Any], other: list[Any]) -> bool:
+    pairs = [(a, b) for a, b in zip(one, other, strict=True) if isinstance(a, Tensor) and isinstance(b, Tensor)]
+    return all(a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-5, equal_nan=True) for a, b in pairs)
