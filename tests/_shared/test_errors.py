@@ -3,9 +3,9 @@ import inspect
 import pytest
 
 import widthwise._shared.errors as errors
-from widthwise._shared import MissingExtraError, WidthwiseError
+from widthwise._shared import MissingExtraError, WidthWarning, WidthwiseError
 
-FAMILY = [getattr(errors, name) for name in errors.__all__]
+FAMILY = [kind for name in errors.__all__ if issubclass(kind := getattr(errors, name), WidthwiseError)]
 
 
 @pytest.mark.parametrize("error", FAMILY)
@@ -14,6 +14,11 @@ def test_one_except_catches_every_error(error: type[WidthwiseError]) -> None:
         raise error("expected a, got b; do c")
     assert isinstance(caught.value, ValueError)
     assert str(caught.value) == "expected a, got b; do c"
+
+
+def test_the_warning_is_no_error() -> None:
+    assert [name for name in errors.__all__ if getattr(errors, name) not in FAMILY] == ["WidthWarning"]
+    assert issubclass(WidthWarning, UserWarning)
 
 
 def test_a_missing_extra_is_an_import_error_too() -> None:

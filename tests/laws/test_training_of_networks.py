@@ -40,7 +40,8 @@ def prepare(name: str, seed: int, batch: int) -> tuple[Elastic, tuple[Any, ...],
 def draw_as_the_model_will(model: Elastic) -> list[dict[str, int]]:
     generator = torch.Generator()
     generator.set_state(model.generator.get_state())
-    return model.law.draw(model.groups.sizes, generator)
+    sizes = {group.name: group.size for group in model.groups if group.follows}
+    return [{**model.groups.sizes, **draw} for draw in model.law.draw(sizes, generator)]
 
 
 def loss_of(outputs: Any, batch: int) -> Tensor:

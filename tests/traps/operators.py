@@ -112,7 +112,7 @@ OPERATORS: dict[str, Trap] = {
     "4 an lstm with a projection": Trap(
         function=lambda s, x: s.p(s.r(x)[1][0][0]), parts=lambda: {
             "r": nn.LSTM(5, 8, batch_first=True, proj_size=4), "p": nn.Linear(4, 3)},
-        shape=(3, 6, 5), groups={"r.0": 8, "r.1": 4}),
+        shape=(3, 6, 5), groups={"r": 4}),
     "4 a gated layer": Trap(function=_run, parts=_packed(nn.GRU), shape=(3, 6, 5), groups={"r": 8}),
     "4 cells, step by step": Trap(
         function=_run_cells, shape=(3, 2, 5), groups={"l": 8, "g": 6},

@@ -94,12 +94,13 @@ def test_axes_are_noted_for_what_they_are() -> None:
     query, _, value = node.inputs
     assert node.solver.noted("query") == {query[3]}
     assert node.solver.noted("value") == {value[3]}
-    assert node.solver.noted("heads") == {query[1]}
+    # In a network the first axis is the batch; where heads are folded into it, they are its atoms.
+    assert node.solver.noted("heads") == {query[0], query[1]}
 
 
-def test_attention_without_heads_has_none() -> None:
+def test_heads_may_be_folded_into_the_first_axis() -> None:
     node = Node(
         aten.scaled_dot_product_attention.default, randn(2, 6, 4), randn(2, 7, 4, seed=1), randn(2, 7, 5, seed=2)
     )
-    assert node.solver.noted("heads") == set()
+    assert node.solver.noted("heads") == {node.inputs[0][0]}
     assert node.check() == "Z"

@@ -24,7 +24,7 @@ def attention(call: Call) -> Outcome:
     if call.has("attn_mask"):
         scores = (*batch, query[-2], key[-2])
         call.broadcast([scores, call.axes("attn_mask")])
-    for term in batch[1:]:
+    for term in batch:
         call.note(term, "heads")
     full = size_of(query[-1])
     scale = {"scale": full**-0.5} if call.arguments["scale"] is None and isinstance(full, int) else {}

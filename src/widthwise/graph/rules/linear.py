@@ -61,7 +61,7 @@ def _product(call: Call, left: Axes, right: Axes) -> Axes:
 
 def _note_attention(call: Call, left: Axes, right: Axes) -> None:
     """Note what axes are where two computed tensors are multiplied, as an attention written by hand does."""
-    for term in left[1:-2]:
+    for term in left[:-2]:
         call.note(term, "heads")
     call.note(left[-1], "dot")
     call.note(right[-1], "mixed")

@@ -70,7 +70,10 @@ def _run_layers(call: Call, hidden: Axes, units: Term) -> Axes:
     weights = iter([call.axes(node) for node in call.arguments["params"]])
     is_projected = size_of(outputs) != size_of(units)
     per_direction = (4 if call.arguments["has_biases"] else 2) + (1 if is_projected else 0)
-    if not is_projected:
+    if is_projected:
+        # The operator tells a projection from none by its being narrower.
+        call.freeze([units], " must have more cells than it projects them to")
+    else:
         call.unify(outputs, units)
     given = x[-1]
     for _ in range(call.arguments["num_layers"]):

@@ -136,7 +136,7 @@ def agree(one: torch.Tensor, other: torch.Tensor) -> bool:
     if one.shape != other.shape:
         return False
     if one.is_complex() and other.is_complex():
-        one, other = torch.view_as_real(one), torch.view_as_real(other)
+        one, other = (torch.view_as_real(each.resolve_conj()) for each in (one, other))
     if not one.is_floating_point() or one.numel() == 0:
         return torch.equal(one, other)
     finite = torch.isfinite(one)
