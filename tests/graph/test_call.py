@@ -91,6 +91,14 @@ def test_contracted_axes_agree_and_are_read() -> None:
     assert found.solver.read_atoms == {found.axes("self")[1]}
 
 
+def test_what_is_read_is_listed_with_the_call() -> None:
+    found = call(aten.mm.default, torch.zeros(2, 3), torch.zeros(3, 4))
+    assert found.reads == []
+    found.read(found.axes("self")[0])
+    found.contract(found.axes("self")[1], found.axes("mat2")[0])
+    assert found.reads == list(found.axes("self"))
+
+
 def test_fresh_outputs_are_the_same_in_every_pass() -> None:
     found = call(aten.zeros.default, [2, 3])
     assert found.fresh_output() == found.fresh_output()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from widthwise._shared import TraceError
 from widthwise.graph import Example, shape_of
-from widthwise.graph.export import enlarge_batch, export_network
+from widthwise.graph.export import enlarge_batch, export_network, find_image_axes
 
 X = torch.randn(3, 4, 5)
 
@@ -134,3 +134,33 @@ def test_an_example_without_samples_is_an_error(args: tuple[Any, ...], got: str)
         f"example_inputs must hold a tensor with at least one sample along axis 1, got {got}; give an example of two "
         "samples, or say which axis is the batch with batch_dim="
     )
+
+
+def images(*shapes: tuple[int, ...], batch_dim: int = 0) -> set[tuple[int, int]]:
+    return set(find_image_axes(Example(args=tuple(torch.zeros(shape) for shape in shapes), kwargs={"n": 3}), batch_dim))
+
+
+def test_the_axes_of_images_and_volumes_but_the_batch_are_those_of_images() -> None:
+    assert images((2, 3, 8, 9)) == {(0, 1), (0, 2), (0, 3)}
+    assert images((3, 2, 4, 8, 9), batch_dim=1) == {(0, 0), (0, 2), (0, 3), (0, 4)}
+    assert images((2, 3, 8)) == images((2,)) == set()
+
+
+def test_what_another_input_shares_is_no_size_of_an_image() -> None:
+    assert images((2, 7), (2, 3, 7, 9)) == {(1, 1), (1, 3)}
+    assert images((3, 5), (3, 3, 8, 9)) == {(1, 1), (1, 2), (1, 3)}
+
+
+def test_axes_that_are_to_be_the_batch_are_one_size() -> None:
+    class Apart(nn.Module):
+        def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+            return x * 2, y * 3
+
+    def first_sizes(batched: frozenset[tuple[int, int]]) -> list[Any]:
+        program = export_network(Apart(), Example(args=(X, X.clone()), kwargs={}), batched=batched)
+        return [shape_of(node.meta["val"])[0] for node in program.graph.find_nodes(op="placeholder")]
+
+    one, other = first_sizes(frozenset({(0, 0), (1, 0)}))
+    assert isinstance(one, sympy.Symbol)
+    assert one == other
+    assert len(set(first_sizes(frozenset()))) == 2

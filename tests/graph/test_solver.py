@@ -249,6 +249,38 @@ def test_a_cut_inside_a_block_freezes_the_axis() -> None:
     assert solver.resolve(axis) == Frozen(12, reason)
 
 
+@pytest.mark.parametrize("number", [2, 3])
+def test_equal_stretches_side_by_side_are_read_as_rows_and_are_alike_from_then_on(number: int) -> None:
+    """A channel shuffle of two branches."""
+    solver = Solver()
+    parts = [solver.fresh(6) for _ in range(number)]
+    rows, row = solver.split(Sum(tuple(parts)), (number, 6), "aten.view")
+    assert rows == Frozen(number, f"{number} segments that are read as rows")
+    assert row == parts[0]
+    assert {solver.resolve(part) for part in parts} == {row}
+
+
+def test_a_stretch_that_is_read_as_several_rows_is_cut_where_they_end() -> None:
+    solver = Solver()
+    long, short = solver.fresh(6), solver.fresh(3)
+    _, row = solver.split(Sum((long, short)), (3, 3), "aten.view")
+    assert solver.resolve(long) == Sum((row, row))
+    assert solver.resolve(short) == row
+
+
+def test_what_is_noted_is_told_by_what_it_became_and_by_its_word() -> None:
+    solver = Solver()
+    axis, other = solver.fresh(6), solver.fresh(4)
+    solver.note(axis, "heads")
+    solver.note(other, "heads")
+    solver.note(other, "query")
+    outer, inner = solver.split(axis, (2, 3), "here")
+    assert solver.noted("heads") == {outer, inner, other}
+    solver.freeze(other, "frozen")
+    assert solver.noted("heads") == {outer, inner}
+    assert solver.noted("query") == solver.noted("value") == set()
+
+
 def test_single_units_that_are_cut_off_leave_no_choice() -> None:
     solver = Solver()
     assert solver.cut(solver.fresh(3), (1, 2), "here")[0] == Frozen(1, "size 1, which leaves no choice")

@@ -3,16 +3,29 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from tests.groups.test_find import groups_of, make
 from tests.traps import SOUND, Network
-from widthwise.graph import Atom, Frozen, Inference, Product, Solver, StateAxes, Sum, as_example, infer_axes
+from widthwise.graph import (
+    Atom,
+    Frozen,
+    Inference,
+    Outcome,
+    Product,
+    Solver,
+    StateAxes,
+    Sum,
+    Term,
+    as_example,
+    infer_axes,
+)
 from widthwise.graph import trace_network as trace
 from widthwise.groups.kind import find_inner, find_normalized, has_attention
 
 H, D, E = Atom(1, 2), Atom(2, 4), Atom(3, 5)
+TRACE = trace(nn.Linear(5, 3), as_example((torch.randn(3, 5),)), training=False)
 
 
 def infer(function: Callable[..., Any], *shape: int, **parts: nn.Module) -> Inference:
@@ -99,22 +112,44 @@ def test_a_stream_of_a_convolutional_network_is_one() -> None:
     assert kinds(run, 2, 3, 4, 5, **parts) == {"a": "stream"}
 
 
-def test_what_lies_inside_is_never_first_in_a_product() -> None:
-    assert find_inner([(Product((H, D)),), (E,)]) == {D}
-    assert find_inner([(Product((H, D)), Product((D, H)))]) == set()
-    assert find_inner([(Product((H, D)),), (D,)]) == set()
-    assert find_inner([(Product((Frozen(3, "three"), H, D, E)),)]) == {D, E}
-    assert find_inner([(Product((H, H)),)]) == set()
+def inner(*made: Term, heads: Term | None = None) -> set[Atom]:
+    """What lies inside where axes are made one after the other, and an attention noted some of them as heads."""
+    solver, graph = Solver(), fx.Graph()
+    if heads is not None:
+        solver.note(heads, "heads")
+    axes = {graph.placeholder("x"): ((each,),) for each in made}
+    outcomes = {node: Outcome(outputs=each) for node, each in axes.items()}
+    return find_inner(Inference(trace=TRACE, solver=solver, axes=axes, outcomes=outcomes, reads={}))
 
 
-def test_segments_have_a_first_one_each() -> None:
-    assert find_inner([(Sum((Product((H, D)), E)),)]) == {D}
-    assert find_inner([(Product((H, Sum((D, E)))),)]) == {D, E}
-    assert find_inner([(Sum((H, D)),)]) == set()
+def test_the_largest_factor_is_cut_where_an_axis_is_first_made() -> None:
+    assert inner(Product((H, D)), E) == {H}
+    assert inner(Product((H, D)), Product((D, E))) == {H}
+    assert inner(D, Product((D, E))) == set()
+    assert inner(Product((Frozen(3, "three"), H, D, E))) == {H, D}
+    assert inner(Product((H, H))) == set()
 
 
-def test_a_factor_that_is_frozen_leaves_the_next_one_first() -> None:
-    assert find_inner([(Product((Frozen(2, "heads"), D)),)]) == set()
+def test_of_factors_of_one_size_the_first_is_cut() -> None:
+    other = Atom(4, D.size)
+    assert inner(Product((D, other))) == {other}
+    assert inner(Product((other, D))) == {D}
+
+
+def test_the_heads_of_an_attention_are_cut_before_larger_factors() -> None:
+    assert inner(Product((H, D)), heads=H) == {D}
+    assert inner(Product((D, H)), heads=H) == {D}
+    assert inner(Product((H, D)), heads=E) == {H}
+
+
+def test_segments_have_a_largest_factor_each() -> None:
+    assert inner(Sum((Product((H, D)), E))) == {H}
+    assert inner(Product((H, Sum((D, E))))) == {H}
+    assert inner(Sum((H, D))) == set()
+
+
+def test_a_factor_that_is_frozen_leaves_the_other_one() -> None:
+    assert inner(Product((Frozen(2, "heads"), D))) == set()
 
 
 @pytest.mark.parametrize("how", BY_HAND)

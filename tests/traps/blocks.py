@@ -39,6 +39,11 @@ def _sampled(y: Tensor) -> list[Tensor]:
     return [functional.grid_sample(y, grid * 0 + 0.3, align_corners=False)]
 
 
+def _rows(s: Any, y: Tensor) -> list[Tensor]:
+    rows = s.c(y).unflatten(1, (2, -1))
+    return [rows[:, 0] * rows[:, 1], y]
+
+
 def _repeated(s: Any, y: Tensor) -> list[Tensor]:
     return [y.repeat(2, 1)[: y.shape[0]], s.c(y.repeat(1, 2)), y * s.w.repeat(y.shape[0], 1)]
 
@@ -98,6 +103,18 @@ BLOCKS: dict[str, Make] = {
         lambda s, y: [s.c(functional.unfold(y, 2)), y], rank=2, c=lambda units: nn.Conv1d(4 * units, units, 1)),
     "col2im": around(lambda _, y: [functional.fold(functional.unfold(y, 2), y.shape[2:], 2)], rank=2),
     "grid_sampler": around(lambda _, y: _sampled(y), rank=2),
+    "flatten": around(
+        lambda _, y: [y.flatten(2), y.flatten(2, 3).flatten(0, 1).unflatten(0, (-1, y.shape[1]))], rank=2),
+    "unflatten": around(_rows, c=lambda units: nn.Linear(units, 2 * units)),
+    "reshape_as": around(lambda _, y: [y[:, None].view_as(y), y.flatten(2).reshape_as(y)], rank=2),
+    "expand_as": around(lambda s, y: [s.v.expand_as(y) * y], v=table("units")),
+    "movedim": around(lambda _, y: [y.movedim(1, -1).relu().moveaxis((2,), (1,))], rank=1),
+    "swap": around(lambda _, y: [y.swapaxes(1, 2).relu().swapdims(-1, -2)], rank=1),
+    "swap_last": around(lambda _, y: [y.mT.relu().adjoint(), y.mH.mT], rank=1),
+    "narrow": around(
+        lambda s, y: [s.c(y).narrow(1, 0, y.shape[1]), y.narrow(2, 1, 2), y.narrow(1, 0, y.shape[1])], rank=1,
+        c=lambda units: nn.Conv1d(units, units + 2, 1)),
+    "tile": around(lambda _, y: [y.tile(2), y.tile(1, 1, 3)], rank=1),
     "repeat": around(_repeated, c=lambda units: nn.Linear(2 * units, units), w=table(1, "units")),
     "repeat_interleave": around(
         lambda s, y: [s.c(y.repeat_interleave(2, 1)), y[:, :, None].repeat_interleave(3, 2)],

@@ -73,5 +73,9 @@ def test_extract_at_a_width_equals_running_at_it(layer: Layer, data: st.DataObje
 
 
 def test_every_rule_has_a_network() -> None:
-    """A rule without one needs the smallest network in which it meets units, in tests/traps/layers.py."""
-    assert set(LAYERS) == {rule.__name__ for name, rule in registry._RULES.items() if name.startswith("aten::")}
+    """A rule without one needs the smallest network in which it meets units, in tests/traps/layers.py.
+
+    A grouped matmul takes no float64, and only rows of whole 16 bytes: test_linear.py looks at its axes alone.
+    """
+    every = {rule.__name__ for name, rule in registry._RULES.items() if name.startswith("aten::")}
+    assert set(LAYERS) == every - {"grouped_matmul"}

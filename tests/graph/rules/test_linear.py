@@ -101,3 +101,15 @@ def test_the_added_matrix_broadcasts(rows: int, inner: int, columns: int) -> Non
         batched = Node(aten.baddbmm.default, randn(*added), randn(2, rows, inner), randn(2, inner, columns))
         assert batched.outcome.contracted == {"batch2": 1}
         assert batched.check() == "Z"
+
+
+def test_experts_and_their_sorted_rows_keep_their_number() -> None:
+    """Looked at without being run on cut inputs: the operator takes only rows of whole 16 bytes."""
+    ends = torch.tensor([3, 8], dtype=torch.int32)
+    node = Node(aten._grouped_mm.default, torch.randn(8, 16), torch.randn(2, 16, 4), ends)
+    reason = "aten._grouped_mm tells the positions of this axis apart"
+    assert node.reason(0, 0) == node.reason(1, 0) == node.reason(2, 0) == reason
+    assert node.inputs[0][1] == node.inputs[1][1]
+    assert node.outputs == [(node.inputs[0][0], node.inputs[1][2])]
+    assert len(node.atoms) == 2
+    assert node.outcome.contracted == {"mat2": 1}

@@ -27,6 +27,9 @@ X = randn(3, 4)
         (aten.full_like.default, (X, 2.0)), (aten.where.ScalarOther, (X > 0, X, 0.0)),
         (aten.where.ScalarSelf, (X > 0, 0.0, X)), (aten.where.Scalar, (X > 0, 0.0, 1.0)),
         (aten.masked_fill.Scalar, (X, X > 0, 2.0)), (aten.contiguous.default, (X,)),
+        (aten.to.dtype, (X, torch.float32)), (aten.type_as.default, (X, X.float())),
+        (aten.alpha_dropout.default, (X, 0.5, False)), (aten.feature_dropout.default, (X, 0.5, False)),
+        (aten.feature_alpha_dropout.default, (X, 0.5, False)),
     ],
 )  # fmt: skip
 def test_every_axis_passes(target: Any, arguments: tuple[Any, ...]) -> None:
@@ -74,7 +77,8 @@ def test_three_operands_agree(rows: int, units: int) -> None:
     ("target", "arguments"),
     [
         (aten.native_dropout.default, (0.5, True)), (aten.dropout.default, (0.5, True)), (aten.bernoulli.p, (0.5,)),
-        (aten.bernoulli.default, ()),
+        (aten.bernoulli.default, ()), (aten.alpha_dropout.default, (0.5, True)),
+        (aten.feature_dropout.default, (0.5, True)), (aten.feature_alpha_dropout.default, (0.5, True)),
         (aten.rand_like.default, ()), (aten.randn_like.default, ()), (aten.empty_like.default, ()),
         (aten.rrelu.default, (0.1, 0.3, True)),
     ],
