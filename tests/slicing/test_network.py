@@ -1,15 +1,17 @@
 import copy
 import pickle
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from tests.networks import assert_same, kept_of, make_model
-from widthwise._shared import GroupError
+from widthwise._shared import GroupError, TraceError
 from widthwise.elastic import Elastic
 from widthwise.graph import Example
 from widthwise.slicing import SlicedNetwork
+from widthwise.slicing import network as network_module
 from widthwise.zoo.models import MLP
 
 
@@ -160,3 +162,68 @@ def test_a_copy_traces_a_network_of_its_own(make_copy: type) -> None:
     own = {id(parameter) for parameter in other.net.parameters()}
     assert own <= {id(tensor) for tensor in other.evaluation.state()}
     assert not own & {id(tensor) for tensor in network.evaluation.state()}
+
+
+class Images(nn.Module):
+    """A convolutional network for images of any size, or of one it was built for (`side`)."""
+
+    def __init__(self, side: int | None = None) -> None:
+        super().__init__()
+        self.conv, self.fc, self.side = nn.Conv2d(2, 6, 3, padding=1), nn.Linear(6, 3), side
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.side is not None and float(x.shape[2]) ** 0.5 != self.side**0.5:
+            raise ValueError("another size")
+        return self.fc(torch.relu(self.conv(x)).mean((2, 3)))
+
+
+def count_traces(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """A list that grows by each trace from now on."""
+    traces: list[object] = []
+    plain = network_module.trace_network
+
+    def trace(*args: Any, **kwargs: Any) -> Any:
+        traces.append(kwargs["fixed"])
+        return plain(*args, **kwargs)
+
+    monkeypatch.setattr(network_module, "trace_network", trace)
+    return traces
+
+
+def fit(network: SlicedNetwork, *shape: int) -> None:
+    network.fit(Example(args=(torch.zeros(shape),), kwargs={}))
+
+
+def test_images_of_another_size_run_and_equal_the_network() -> None:
+    net = Images().double()
+    model = Elastic(net, (torch.randn(2, 2, 8, 8, dtype=torch.float64),)).eval()
+    for height, width in ((8, 8), (5, 8), (6, 7), (9, 9)):
+        x = torch.randn(3, 2, height, width, dtype=torch.float64)
+        assert_same(model(x).detach(), net(x).detach())
+    with model.at(0.5):
+        assert_same(model(x).detach(), model.extract(0.5)(x).detach())
+    model.train()
+    assert model(torch.randn(3, 2, 7, 6, dtype=torch.float64)).shape == (3, 3)
+
+
+def test_an_axis_is_opened_by_its_first_other_size_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    traces = count_traces(monkeypatch)
+    network = SlicedNetwork(Images(), Example(args=(torch.zeros(2, 2, 8, 8),), kwargs={}))
+    groups = network.groups.to_dict()
+    for height, width, number in ((8, 8, 1), (8, 5, 2), (8, 6, 2), (4, 8, 3), (5, 5, 3)):
+        fit(network, 3, 2, height, width)
+        assert len(traces) == number
+        assert network.groups.to_dict() == groups
+    assert traces == [{(0, 1), (0, 2), (0, 3)}, {(0, 1), (0, 2)}, {(0, 1)}]
+
+
+def test_a_network_that_needs_its_size_says_so_and_is_not_traced_for_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Elastic(Images(side=8), (torch.randn(2, 2, 8, 8),)).eval()
+    groups, traces = model.groups.sizes, count_traces(monkeypatch)
+    for _ in range(3):
+        with pytest.raises(TraceError):
+            model(torch.randn(2, 2, 6, 8))
+        assert len(traces) <= 1
+    assert model.groups.sizes == groups
+    x = torch.randn(3, 2, 8, 8)
+    assert_same(model(x).detach(), model.net(x).detach())
