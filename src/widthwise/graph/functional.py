@@ -6,24 +6,29 @@ at (`relu_` after a convolution), and that can be told from the graph.
 """
 
 import operator
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import fx
 
-from widthwise.graph.overload import arguments_by_name, overload_name
+from widthwise.graph.overload import arguments_by_name, overload_name, schema_arguments
+from widthwise.graph.shape import fake_tensors
 
 __all__ = ["inline_regions", "is_simple", "make_functional"]
 
 _GRAD_REGION = torch.ops.higher_order.wrap_with_set_grad_enabled
 _AUTOCAST_REGION = torch.ops.higher_order.wrap_with_autocast
-# They hand on their input, though their schemas do not say so, where there is nothing to do.
+# They hand on their input where there is nothing to do, though neither their schemas nor their traces say so.
 _PASSING = {
     torch.ops.aten.dropout.default,
     torch.ops.aten.feature_dropout.default,
     torch.ops.aten.alpha_dropout.default,
+    torch.ops.aten.feature_alpha_dropout.default,
 }
+# Written in place they keep the dtype, as values they are true or false.
+_COMPARISONS = re.compile(r"aten::(eq|ne|not_equal|[lg][te]|(less|greater)(_equal)?|logical_\w+?)_")
 # With the statistics of a batch they write to running ones, though their schemas do not say so.
 _NORMS = {"aten::batch_norm.default": "training", "aten::instance_norm.default": "use_input_stats"}
 _Region = type(_GRAD_REGION).__mro__[1]
@@ -129,9 +134,15 @@ def _functional(node: fx.Node) -> Any:
         return None
     packet = getattr(torch.ops.aten, schema.name.removeprefix("aten::").removesuffix("_"), None)
     written = [argument.alias_info is not None and argument.alias_info.is_write for argument in schema.arguments]
-    if packet is None or not written[0] or any(written[1:]):
+    if packet is None or not written[0] or any(written[1:]) or _COMPARISONS.fullmatch(schema.name):
         return None
-    return getattr(packet, schema.overload_name or "default", None)
+    found = getattr(packet, schema.overload_name or "default", None)
+    # `pow_.Scalar` takes a tensor and a number, `pow.Scalar` a number and a tensor.
+    return found if found is not None and _signature(found) == _signature(node.target) else None
+
+
+def _signature(target: Any) -> list[str]:
+    return [str(argument.type) for argument in schema_arguments(target)]
 
 
 def _aliased(node: fx.Node) -> Iterator[fx.Node]:
@@ -150,7 +161,15 @@ def _looks_at_others(node: fx.Node) -> bool:
     if schema.is_mutable:
         # What an in-place operator returns is its value from then on, not another name for it.
         return False
-    return node.target in _PASSING or any(argument.alias_info is not None for argument in schema.arguments)
+    if node.target in _PASSING or any(argument.alias_info is not None for argument in schema.arguments):
+        return True
+    # The schema of einsum does not say that it may give a view, but the memory does.
+    given = {place for source in node.all_input_nodes for place in _memory(source)}
+    return not given.isdisjoint(_memory(node))
+
+
+def _memory(node: fx.Node) -> set[int]:
+    return {each.untyped_storage()._cdata for each in fake_tensors(node) if isinstance(each, torch.Tensor)}
 
 
 def _dtype(node: fx.Node) -> Any:

@@ -85,7 +85,7 @@ def narrow(call: Call) -> Outcome:
     middle, sizes = cut_slice(call, axes[dim], call.output_shapes()[0][dim])
     return Outcome(
         outputs=((*axes[:dim], middle, *axes[dim + 1 :]),),
-        sizes=sizes,
+        sizes=sizes or {"length": middle},
         target=torch.ops.aten.slice.Tensor if sizes else None,
     )
 
