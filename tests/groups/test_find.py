@@ -40,10 +40,10 @@ def test_groups_come_in_the_order_of_the_network_with_all_their_members() -> Non
 
 def test_frozen_axes_are_listed_with_their_reasons() -> None:
     found = groups_of(nn.Sequential(nn.Linear(5, 8), nn.Linear(8, 3)), torch.randn(3, 5))
-    assert [(f"{axis.target}[{axis.axis}]", axis.size, axis.reason) for axis in found.frozen] == [
-        ("0.weight[1]", "5", "input of the model"),
-        ("1.weight[0]", "3", "output of the model"),
-        ("1.bias[0]", "3", "output of the model"),
+    assert [(f"{axis.target}[{axis.axis}]", axis.size, axis.reason, axis.remedy) for axis in found.frozen] == [
+        ("0.weight[1]", "5", "input of the model", "nothing: it is what the network takes"),
+        ("1.weight[0]", "3", "output of the model", "nothing: it is what the network gives"),
+        ("1.bias[0]", "3", "output of the model", "nothing: it is what the network gives"),
     ]
 
 

@@ -1,7 +1,8 @@
 """Floor 2: which units live or die together, and why not."""
 
+from widthwise.groups.collection import Groups
 from widthwise.groups.find import find_groups
-from widthwise.groups.group import FrozenAxis, Group, Groups, Member, SizedConstant
+from widthwise.groups.group import FrozenAxis, Group, Member, SizedConstant
 from widthwise.groups.selection import ALL, Selection
 from widthwise.groups.width import units
 

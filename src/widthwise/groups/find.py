@@ -12,9 +12,11 @@ from torch.export.graph_signature import InputKind
 
 from widthwise._shared import GroupError
 from widthwise.graph import Atom, Axes, Frozen, Inference, StateAxes, atoms_of, size_of
+from widthwise.groups.collection import Groups
 from widthwise.groups.constants import find_sized_constants
-from widthwise.groups.group import FrozenAxis, Group, Groups, Member
+from widthwise.groups.group import FrozenAxis, Group, Member
 from widthwise.groups.kind import Kind, find_inner, find_kinds, find_normalized, has_attention
+from widthwise.groups.remedy import find_remedy
 from widthwise.groups.selection import ALL, Selection
 
 __all__ = ["find_groups"]
@@ -149,7 +151,13 @@ def _find_members(resolved: Mapping[str, Axes]) -> dict[Atom, list[Member]]:
 def _find_frozen(net: nn.Module, resolved: Mapping[str, Axes]) -> list[FrozenAxis]:
     parameters = {name for name, _ in net.named_parameters(remove_duplicate=False)}
     return [
-        FrozenAxis(target=target, axis=axis, size=str(size_of(term)), reason=term.reason)
+        FrozenAxis(
+            target=target,
+            axis=axis,
+            size=str(size_of(term)),
+            reason=term.reason,
+            remedy=find_remedy(term.reason),
+        )
         for target, axes in resolved.items()
         if target in parameters
         for axis, term in enumerate(axes)
