@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,44 @@ def test_an_error_of_the_users_own_code_is_one_line_with_the_way_to_its_trace(in
     result = invoke("groups", f"{module}:make_damage")
     assert result.exit_code == 1
     assert error_line(result) == "unexpected RuntimeError: no such luck; --debug shows the trace"
+
+
+@pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
+def test_a_graph_is_drawn_and_its_path_printed_below_the_tables(invoke: Invoke, module: str, ending: str) -> None:
+    plain = invoke("groups", f"{module}:make").stdout
+    result = invoke("groups", f"{module}:make", "--graph", f"out.{ending}")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f"{plain}\nwritten: out.{ending}\n"
+    assert Path(f"out.{ending}").stat().st_size > 0
+
+
+def test_json_stays_what_it_is_beside_a_graph(invoke: Invoke, module: str) -> None:
+    plain = invoke("groups", f"{module}:make", "--json").stdout
+    result = invoke("groups", f"{module}:make", "--json", "--graph", "out.svg")
+    assert result.stdout == plain
+    assert Path("out.svg").is_file()
+
+
+def test_another_ending_of_a_graph_exits_2_before_the_network_is_made(invoke: Invoke, module: str) -> None:
+    result = invoke("groups", f"{module}:make_damage", "--graph", "out.jpg")
+    assert result.exit_code == 2
+    assert error_line(result).startswith(
+        "Invalid value: expected a file name ending in .png, .svg, .pdf, got out.jpg; choose one of them"
+    )
+
+
+def test_a_graph_without_matplotlib_exits_1_and_names_the_extra(
+    invoke: Invoke, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    result = invoke("groups", f"{module}:make", "--graph", "out.svg")
+    assert result.exit_code == 1
+    assert error_line(result) == "plotting needs matplotlib; install it with: pip install 'widthwise[plot]'"
+    assert not Path("out.svg").exists()
+
+
+def test_each_reason_comes_with_what_would_unfreeze_it(invoke: Invoke, recipe_file: Path) -> None:
+    words = "nothing: it is what the network gives"
+    assert words in invoke("groups", recipe_file).stdout
+    frozen = json.loads(invoke("groups", recipe_file, "--json").stdout)["frozen"]
+    assert words in {axis["remedy"] for axis in frozen}

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from widthwise._shared import CurveError, replace_file, require
 from widthwise.curves import Curve, Point
 from widthwise.report.frame import Frame, choose_labelled, make_frame, place_words
+from widthwise.report.picture import SETTINGS, check_ending, make_metadata
 from widthwise.report.words import count_words, score_words, tick_words, width_words
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_curve"]
 
-_FORMATS = (".png", ".svg", ".pdf")
 _INCHES = (7.6, 4.4)
 _DOTS_PER_INCH = 180
 # With less, a tick's label at the right edge looks cut.
@@ -28,9 +27,6 @@ _PICK = "#D55E00"
 
 # Keeps a word readable where a line runs through it; a stroke around its letters would turn them into curves.
 _BACKING = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.6}
-
-# Text stays text, also where it holds dollar signs; names within a file come from a salt and not from chance.
-_SETTINGS = {"font.size": 10, "text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": "widthwise"}
 
 _INK, _FAINT, _GRID = "#1f2933", "#52606d", "#e4e7eb"
 
@@ -58,16 +54,12 @@ def draw_curve(
         MissingExtraError: Where matplotlib is not installed.
         CurveError: Where the ending is another, the curves are of different scores, or the file cannot be written.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in _FORMATS:
-        raise CurveError(
-            f"expected a file name ending in {', '.join(_FORMATS)}, got {Path(path).name}; choose one of them"
-        )
+    file_format = check_ending(path, CurveError)
     others = others or {}
     frame = make_frame(curve, others, point)
     matplotlib = require("matplotlib", "plot")
     figures = require("matplotlib.figure", "plot")
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context(SETTINGS):
         figure = figures.Figure(figsize=_INCHES, dpi=_DOTS_PER_INCH)
         figure.set_layout_engine("constrained", w_pad=_MARGIN_INCHES, h_pad=_MARGIN_INCHES)
         axes = figure.add_subplot()
@@ -81,7 +73,7 @@ def draw_curve(
         if others:
             axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, borderaxespad=0.3)
         with replace_file(path, error=CurveError) as temporary:
-            figure.savefig(temporary, format=suffix[1:], metadata=_metadata(suffix))
+            figure.savefig(temporary, format=file_format, metadata=make_metadata(file_format))
 
 
 def _draw_frame(axes: "Axes", frame: Frame, curve: Curve, title: str | None) -> None:
@@ -168,8 +160,3 @@ def _draw_pick(axes: "Axes", frame: Frame, curve: Curve, point: Point) -> None:
         fontsize=9.5,
         bbox=_BACKING,
     )
-
-
-def _metadata(suffix: str) -> dict[str, str | None]:
-    # Without a date, the same curve is the same file.
-    return {} if suffix == ".png" else {"Date": None} if suffix == ".svg" else {"CreationDate": None}
