@@ -169,7 +169,8 @@ def _looks_at_others(node: fx.Node) -> bool:
 
 
 def _memory(node: fx.Node) -> set[int]:
-    return {each.untyped_storage()._cdata for each in fake_tensors(node) if isinstance(each, torch.Tensor)}
+    tensors = [each for each in fake_tensors(node) if isinstance(each, torch.Tensor)]
+    return {torch.multiprocessing.reductions.StorageWeakRef(each.untyped_storage()).cdata for each in tensors}
 
 
 def _dtype(node: fx.Node) -> Any:
