@@ -140,6 +140,10 @@ def _judge_passed(ours: _Results) -> str:
     words = f"Goal: at least {GOAL_PASSED:.0%} of the networks pass."
     if not ours:
         return f"{words} Not measured yet."
+    unmeasured = [title for zoo, title in _ZOOS.items() if not any(key[0] == zoo for key in ours)]
+    if unmeasured:
+        share = f"of those measured {passed / len(ours):.1%} pass"
+        return f"{words} Not judged, since {', '.join(unmeasured)} are not measured yet; {share}."
     return f"{words} {'Met' if passed >= GOAL_PASSED * len(ours) else 'Missed'}: {passed / len(ours):.1%}."
 
 
