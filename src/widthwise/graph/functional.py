@@ -1,7 +1,7 @@
 """Make a traced graph functional by rewriting it, where that takes no second trace.
 
-`ExportedProgram.run_decompositions` traces a graph once more to turn in-place writes into values, which takes longer
-than the first time, and it forgets regions without gradients. Most networks write in place only what nothing else looks
+`ExportedProgram.run_decompositions` traces a graph once more to turn in-place writes into values, and it
+forgets regions without gradients. Most networks write in place only what nothing else looks
 at (`relu_` after a convolution), and that can be told from the graph.
 """
 

@@ -75,6 +75,7 @@ def _resolve(inference: Inference, state: StateAxes) -> dict[str, Axes]:
 
 def _let_follow(groups: list[Group], inference: Inference, selection: Selection) -> list[Group]:
     """Say which groups a common fraction moves; the others move by name only."""
+    # Anew, since a factor whose neighbour was frozen by choice is alone on its axis.
     inner = find_inner(inference)
     normalized = find_normalized(inference) if has_attention(inference) else set[Atom]()
 

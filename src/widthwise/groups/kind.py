@@ -75,7 +75,7 @@ def _multiplies_activations(inference: Inference) -> bool:
 
 
 def _find_stream(inference: Inference) -> set[Atom]:
-    """Return the atoms that a residual sum carries and a norm counts: `x + f(norm(x))`, or `norm(x + f(x))`."""
+    """Return the atoms that a residual sum carries: one of its terms is computed from the other, as in `x + f(x)`."""
     ancestors = _find_ancestors(inference)
     carried: set[Atom] = set()
     for node in inference.outcomes:

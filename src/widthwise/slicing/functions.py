@@ -1,7 +1,6 @@
-"""PyTorch's functions in place of its operators in a graph: the same kernels, called at a fraction of the cost.
+"""PyTorch's functions in place of its operators in a graph: the same kernels by a shorter way.
 
-A call of `torch.ops.aten.relu.default` takes several microseconds in Python before the kernel runs, one of `torch.relu`
-less than one. On small networks that is most of the time (benchmarks/speed/results/extracted.json).
+A call of `torch.ops.aten.relu.default` goes through Python before the kernel runs, one of `torch.relu` does not.
 """
 
 import operator
