@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.coverage.tables import brief_coverage, draw_comparison, draw_models
@@ -29,6 +30,14 @@ def test_the_goals_are_judged() -> None:
     assert "as long as torch.export alone. Met; median 1.40, largest 1.40." in page
     empty = draw_comparison(make_record("coverage", []))
     assert empty.count("Not measured yet.") == 2
+
+
+def test_time_is_held_against_the_same_export_too() -> None:
+    record = make_coverage_record()
+    cells = [replace(cell, result={**cell.result, "same_export_s": 0.7}) for cell in record.cells[:1]]
+    page = draw_comparison(replace(record, cells=cells))
+    assert "with a dynamic batch alone: Met; median 1.40, largest 1.40." in page
+    assert "against torch.export that does the same: 0 of 1 within the goal, median 2.00, largest 2.00." in page
 
 
 def test_time_is_told_per_operator_at_several_depths() -> None:

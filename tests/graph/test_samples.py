@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from tests.traps import Network
 from widthwise.graph import as_example
-from widthwise.graph.samples import holds_samples
+from widthwise.graph.samples import find_samples, holds_samples
 
 BATCH = 4
 
@@ -83,3 +83,54 @@ def test_the_network_and_its_example_are_not_touched() -> None:
     before = [leaf.clone() for leaf in example.leaves()]
     assert holds_samples(net, example, {0: 0}, 1, 0) is True
     assert all(torch.equal(one, other) for one, other in zip(example.leaves(), before, strict=True))
+
+
+def find(function: Any, *inputs: Any, **parts: Any) -> dict[int, bool | None]:
+    torch.manual_seed(0)
+    net = Network(function, a=nn.Linear(5, 3), **parts).eval()
+    return find_samples(net, as_example((torch.randn(BATCH, 5), *inputs)), 0)
+
+
+def test_only_inputs_as_long_as_the_batch_are_asked_about() -> None:
+    assert find(lambda s, x, y, n: s.a(x) * n + y.sum(), torch.zeros(BATCH + 1), 2) == {}
+
+
+def test_inputs_that_hold_samples_are_found_together() -> None:
+    def run(s: Any, x: Tensor, y: Tensor, mask: Tensor) -> Tensor:
+        return (s.a(x) + y) * mask[:, None]
+
+    assert find(run, torch.zeros(BATCH, 3), torch.ones(BATCH)) == {1: True, 2: True}
+
+
+def test_a_table_among_them_is_told_from_them() -> None:
+    def run(s: Any, x: Tensor, table: Tensor, mask: Tensor) -> Tensor:
+        return (s.a(x) + table.softmax(0).cumsum(0)[-2]) * mask[:, None]
+
+    assert find(run, torch.zeros(BATCH, 3), torch.ones(BATCH)) == {1: False, 2: True}
+
+
+def test_a_network_that_does_not_run_tells_nothing() -> None:
+    assert find(lambda s, x, y: s.a(x) @ y, torch.zeros(BATCH, 3)) == {1: None}
+
+
+def test_a_network_on_meta_tells_nothing() -> None:
+    net = Network(_mask, a=nn.Linear(5, 3)).eval().to("meta")
+    example = as_example((torch.zeros(BATCH, 5, device="meta"), torch.ones(BATCH, device="meta")))
+    assert find_samples(net, example, 0) == {1: None}
+
+
+def test_asking_changes_neither_buffers_nor_the_global_generator() -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+            self.calls.add_(1)
+            return x * mask[:, None] + 0 * torch.rand(())
+
+    net, example = Counting(), as_example((torch.randn(BATCH, 5), torch.ones(BATCH)))
+    before = torch.random.get_rng_state()
+    assert find_samples(net, example, 0) == {1: True}
+    assert net.calls == 0
+    assert torch.equal(torch.random.get_rng_state(), before)

@@ -174,6 +174,20 @@ def test_an_input_whose_batch_is_ambiguous_is_an_error() -> None:
     )
 
 
+def test_a_mask_that_no_operator_ties_to_the_batch_costs_no_second_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    def attend(s: Any, x: Tensor, mask: Tensor) -> Tensor:
+        h = s.a(x)
+        return nn.functional.scaled_dot_product_attention(h, h, h, attn_mask=mask[:, None, None, :])
+
+    calls: list[object] = []
+    export = torch.export.export
+    monkeypatch.setattr(torch.export, "export", lambda *a, **k: (calls.append(1), export(*a, **k))[1])
+    net = Network(attend, a=nn.Linear(8, 8))
+    trace = trace_network(net, as_example((torch.randn(2, 1, 5, 8), torch.ones(2, 5, dtype=torch.bool))))
+    assert trace.input_batch_axes() == (0, 0)
+    assert len(calls) == 1
+
+
 def test_inputs_of_which_it_is_not_clear_whether_they_hold_samples_are_an_error() -> None:
     net = linear(lambda s, x, y: (s.o(s.a(x)), s.o(s.a(y)), y[0]))
     with pytest.raises(

@@ -4,6 +4,8 @@ An attention mask is as long as the batch and yet may meet it only in operators 
 does not tie the two. A table that happens to be as long as the batch looks the same.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,8 +13,47 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from widthwise.graph.example import Example
+from widthwise.graph.export import silence
 
-__all__ = ["holds_samples"]
+__all__ = ["find_samples", "holds_samples"]
+
+
+def find_samples(net: nn.Module, example: Example, batch_dim: int) -> dict[int, bool | None]:
+    """Return, for each further input leaf as long as the batch, whether it holds samples; None where nothing tells.
+
+    Args:
+        net: The network, in evaluation mode.
+        example: Inputs of one call, of two samples at least.
+        batch_dim: The batch axis of the first tensor; the others' is the same.
+    """
+    leaves = example.leaves()
+    long = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.dim() > batch_dim]
+    first, *others = [i for i in long if leaves[i].shape[batch_dim] == leaves[long[0]].shape[batch_dim]]
+    if not others or any(tensor.is_meta for tensor in (*net.parameters(), *(leaves[i] for i in long))):
+        return dict.fromkeys(others)
+    try:
+        return _try_together(net, example, first, others, batch_dim)
+    except Exception:  # noqa: BLE001 a network that does not run is for whoever traces it to tell
+        return dict.fromkeys(others)
+
+
+def _try_together(
+    net: nn.Module, example: Example, first: int, others: list[int], batch_dim: int
+) -> dict[int, bool | None]:
+    known = {first: batch_dim}
+    *early, last = others
+    if holds_samples(net, example, known | dict.fromkeys(early, batch_dim), last, batch_dim):
+        # All of them together, mostly; one by one only where some do not.
+        return dict.fromkeys(others, True)
+    found: dict[int, bool | None] = {}
+    # Twice, since an input that holds samples hides what others do until it is known.
+    for leaf in (*others, *others):
+        if found.get(leaf) is not None:
+            continue
+        found[leaf] = holds_samples(net, example, known, leaf, batch_dim)
+        if found[leaf]:
+            known[leaf] = batch_dim
+    return found
 
 
 @torch.no_grad()
@@ -41,11 +82,24 @@ def holds_samples(net: nn.Module, example: Example, known: dict[int, int], leaf:
         args, kwargs = pytree.tree_unflatten(given, spec)
         return pytree.tree_leaves(net(*args, **kwargs))
 
-    outputs, together, apart = run({}), run({**known, leaf: axis}), run(known)
+    with _undisturbed(net):
+        outputs, together, apart = run({}), run({**known, leaf: axis}), run(known)
     # Scores of all pairs of samples have the batch on both axes.
     if any(_agree(together, move_all(outputs, every=every)) for every in (False, True)):
         return True
     return False if _agree(apart, move_all(outputs, every=False)) else None
+
+
+@contextmanager
+def _undisturbed(net: nn.Module) -> Generator[None]:
+    """Leave a network's buffers and the global generator as they were."""
+    before = [(tensor, tensor.clone()) for tensor in net.buffers()]
+    try:
+        with torch.random.fork_rng(devices=[]), silence():
+            yield
+    finally:
+        for tensor, value in before:
+            tensor.copy_(value)
 
 
 def _redraw(leaf: Any, generator: torch.Generator) -> Any:

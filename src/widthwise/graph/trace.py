@@ -20,7 +20,7 @@ from widthwise._shared import TraceError
 from widthwise.graph.absolute import count_from_front, name_squeezed_axes
 from widthwise.graph.example import Example
 from widthwise.graph.export import FixedAxes, enlarge_batch, export_network
-from widthwise.graph.samples import holds_samples
+from widthwise.graph.samples import find_samples
 from widthwise.graph.shape import expression, shape_of
 
 __all__ = ["StateInput", "Trace", "trace_network"]
@@ -138,21 +138,35 @@ def trace_network(
     )
     is_training = net.training if training is None else training
     enlarged = enlarge_batch(example, batch_dim, 1)
+    with _mode(net, training=False):
+        told = find_samples(net, enlarged, batch_dim)
     with _mode(net, training):
-        program = _export(net, enlarged, batch_dim, fixed)
+        program = _export_told(net, enlarged, batch_dim, fixed, told)
         if _find_batch_symbol(program, batch_dim) is None:
             # Fixed only because it is as long as another axis, perhaps: try once more with a longer one.
             enlarged = enlarge_batch(example, batch_dim, 2)
             try:
-                program = _export(net, enlarged, batch_dim, fixed)
+                program = _export_told(net, enlarged, batch_dim, fixed, told)
             except TraceError as error:
                 raise TraceError(refusal) from error
         trace = _read_program(program, enlarged, batch_dim, is_training, refusal)
-        batched = _settle_batches(net, trace, enlarged, batch_dim)
-        if batched:
-            program = _export(net, enlarged, batch_dim, fixed, batched)
-            trace = _read_program(program, enlarged, batch_dim, is_training, refusal)
+    _check_told(trace, enlarged, batch_dim, told)
     return trace
+
+
+def _export_told(
+    net: nn.Module, example: Example, batch_dim: int, fixed: FixedAxes, told: Mapping[int, bool | None]
+) -> ExportedProgram:
+    """Export with one batch for all inputs that hold samples; where that fails, with what the trace finds by itself."""
+    batched = frozenset((leaf, batch_dim) for leaf, holds in told.items() if holds)
+    if batched:
+        leaves = example.leaves()
+        first = next(i for i, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor) and leaf.dim() > batch_dim)
+        try:
+            return _export(net, example, batch_dim, fixed, batched | {(first, batch_dim)})
+        except TraceError:
+            pass
+    return _export(net, example, batch_dim, fixed)
 
 
 def _export(
@@ -268,28 +282,20 @@ def _check_flat(program: ExportedProgram) -> None:
         )
 
 
-def _settle_batches(net: nn.Module, trace: Trace, example: Example, batch_dim: int) -> FixedAxes:
-    """Return the axes that are to be the batch, where inputs hold samples that the trace did not tie to it; else none.
+def _check_told(trace: Trace, example: Example, batch_dim: int, told: Mapping[int, bool | None]) -> None:
+    """Refuse an input that is as long as the batch and not tied to it, unless it is known to hold no samples.
 
     Raises:
-        TraceError: It is not clear whether an input holds samples: it is as long as the batch, but not tied to it.
+        TraceError: There is one.
     """
-    leaves = example.leaves()
-    known = {index: axis for index, axis in enumerate(trace.input_batch_axes()) if axis is not None}
-    loose = [index for index in range(len(leaves)) if index not in known and _is_loose(trace, index, leaves, batch_dim)]
-    found = dict(known)
-    for index in loose:
-        with _mode(net, training=False):
-            told = holds_samples(net, example, found, index, batch_dim)
-        if told is None:
+    leaves, known = example.leaves(), trace.input_batch_axes()
+    for index, axis in enumerate(known):
+        if axis is None and told.get(index) is not False and _is_loose(trace, index, leaves, batch_dim):
             raise TraceError(
                 f"it must be clear which inputs hold samples, but {trace.inputs[index]} is as long as the batch "
                 f"({leaves[index].shape[batch_dim]}) and nothing in the network ties it to the batch; tie it with "
                 "torch._check(x.shape[0] == y.shape[0]) in forward, or give an example in which it has another length"
             )
-        if told:
-            found[index] = batch_dim
-    return frozenset(found.items()) if found != known else frozenset()
 
 
 def _is_loose(trace: Trace, index: int, leaves: list[Any], batch_dim: int) -> bool:
