@@ -74,7 +74,7 @@ def test_a_copy_owns_its_parameters(model: Elastic, make_copy: Callable[[Elastic
         assert_same(model(x), expected)
     with other.eval().at(0.5):
         assert not other(x).any()
-    assert other._sliced.net is other.net
+    assert other._engine.sliced.net is other.net
 
 
 def test_a_copy_inside_a_block_keeps_its_widths(model: Elastic) -> None:

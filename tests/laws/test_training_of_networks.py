@@ -154,9 +154,9 @@ def test_building_a_model_with_dropout_draws_nothing(untouched_random_state: Ran
     args, _ = CASES["pair"].sample(8, make_generator(0), torch.float64)
     with untouched_random_state():
         model = Elastic(net, args, law=FOUR).train()
-        runner = model._sliced.current
+        runner = model._engine.sliced.current
         model.eval().extract(0.5)
-    assert runner is not model._sliced.evaluation
+    assert runner is not model._engine.sliced.evaluation
 
 
 def test_dropout_inside_is_drawn_from_the_global_state_and_scaled_as_ever() -> None:

@@ -43,7 +43,7 @@ def prepare(name: str, dtype: torch.dtype, seed: int, batch: int) -> tuple[Elast
 
 
 def sliced(model: Elastic) -> SlicedNetwork:
-    return model._sliced
+    return model._engine.sliced
 
 
 @names_and_dtypes

@@ -90,8 +90,8 @@ def test_labels_are_left_out() -> None:
 
 
 def test_a_network_without_batch_norm_reads_no_loader() -> None:
-    assert has_batch_norm(shared_model("mlp-norm")._sliced.evaluation.program)
-    assert not has_batch_norm(shared_model("mlp")._sliced.evaluation.program)
+    assert has_batch_norm(shared_model("mlp-norm")._engine.sliced.evaluation.program)
+    assert not has_batch_norm(shared_model("mlp")._engine.sliced.evaluation.program)
     loader = iter(make_batches((6,)))
     shared_model("mlp").extract(0.5, calibrate=loader)
     assert len(list(loader)) == 3
@@ -121,7 +121,7 @@ def test_samples_of_another_shape_are_an_error() -> None:
 
 def test_statistics_are_returned_by_name() -> None:
     model = make_model("mlp-norm")
-    runner = model._sliced.evaluation
+    runner = model._engine.sliced.evaluation
     kept = kept_of(model, {"fc1": 4, "fc2": 3})
     program = runner.program
     found = recalibrate(

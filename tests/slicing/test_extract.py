@@ -37,7 +37,7 @@ def gather_by_hand(model: Elastic, kept: dict[str, torch.Tensor]) -> dict[str, t
 def test_copies_at_scattered_units_are_what_gathering_by_hand_gives(name: str, seed: int) -> None:
     model = shared_model(name)
     kept = draw_kept_sets(model, seed)
-    found = copy_state(model._sliced.evaluation, kept_of(model, kept))
+    found = copy_state(model._engine.sliced.evaluation, kept_of(model, kept))
     assert_same(found, {key: gather_by_hand(model, kept)[key] for key in found})
 
 
@@ -45,14 +45,16 @@ def test_copies_at_scattered_units_are_what_gathering_by_hand_gives(name: str, s
 @pytest.mark.parametrize("seed", range(2))
 def test_networks_at_scattered_units_agree_in_all_forms(name: str, seed: int) -> None:
     model = shared_model(name).eval()
-    runner = model._sliced.evaluation
+    runner = model._engine.sliced.evaluation
     kept = kept_of(model, draw_kept_sets(model, seed))
     args, kwargs = CASES[name].sample(3, make_generator(seed), torch.float64)
     leaves = [*args, *kwargs.values()]
     _, expected = runner.run(kept, leaves)
 
     for form in (None, "graph"):
-        small = extract_network(model.net, runner, kept, copy_state(runner, kept), model._sliced.example, form=form)
+        small = extract_network(
+            model.net, runner, kept, copy_state(runner, kept), model._engine.sliced.example, form=form
+        )
         assert_same(torch.utils._pytree.tree_leaves(small(*args, **kwargs)), list(expected))
 
 
@@ -60,7 +62,7 @@ def test_networks_at_scattered_units_agree_in_all_forms(name: str, seed: int) ->
 def test_scattered_units_are_the_full_network_with_the_others_masked(name: str) -> None:
     model = make_model(name)
     kept = kept_of(model, draw_kept_sets(model, 1))
-    runner = model._sliced.evaluation
+    runner = model._engine.sliced.evaluation
     args, kwargs = CASES[name].sample(3, make_generator(1), torch.float64)
     _, expected = runner.run(kept, [*args, *kwargs.values()])
 
@@ -77,14 +79,14 @@ def test_scattered_units_are_the_full_network_with_the_others_masked(name: str) 
 
 
 def test_copies_of_tied_names_are_one() -> None:
-    copies = copy_state(shared_model("tokens")._sliced.evaluation, {})
+    copies = copy_state(shared_model("tokens")._engine.sliced.evaluation, {})
     assert copies["table.weight"] is copies["head.weight"]
 
 
 def test_copies_of_parameters_are_parameters() -> None:
     model = make_model("mlp-norm")
     model.net.fc1.weight.requires_grad_(False)
-    copies = copy_state(model._sliced.evaluation, kept_of(model, {"fc1": 3, "fc2": 2}))
+    copies = copy_state(model._engine.sliced.evaluation, kept_of(model, {"fc1": 3, "fc2": 2}))
     kinds = {name: (isinstance(tensor, nn.Parameter), tensor.requires_grad) for name, tensor in copies.items()}
     assert kinds["fc1.weight"] == (True, False)
     assert kinds["fc2.weight"] == (True, True)

@@ -67,7 +67,7 @@ def test_a_function_gives_what_its_operator_gives(operator: Any) -> None:
 
 @pytest.mark.parametrize("name", ["mlp-norm", "resnet", "conv"])
 def test_a_program_gives_what_its_operators_give(name: str) -> None:
-    runner = shared_model(name)._sliced.evaluation  # pyright: ignore[reportPrivateUsage]
+    runner = shared_model(name)._engine.sliced.evaluation  # pyright: ignore[reportPrivateUsage]
     args, _ = CASES[name].sample(3, make_generator(1), torch.float64)
     sizes, state = runner.program.sizes({}), runner.state()
     with torch.no_grad():

@@ -9,12 +9,12 @@ from widthwise.slicing import find_head
 
 
 def find(name: str) -> object:
-    return find_head(shared_model(name)._sliced.evaluation.program)
+    return find_head(shared_model(name)._engine.sliced.evaluation.program)
 
 
 @pytest.mark.parametrize("name", ["mlp", "mlp-norm", "resnet", "conv", "join", "literal"])
 def test_the_head_is_the_last_linear_layer(name: str) -> None:
-    program = shared_model(name)._sliced.evaluation.program
+    program = shared_model(name)._engine.sliced.evaluation.program
     head = find_head(program)
     assert (head.weight, head.bias) == ("head.weight", "head.bias")
     assert head.features in program.graph.nodes

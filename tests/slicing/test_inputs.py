@@ -32,7 +32,7 @@ def branching() -> Elastic:
 
 
 def leaves_of(name: str, *args: Any, **kwargs: Any) -> list[Any]:
-    return shared_model(name)._sliced.evaluation.leaves_of(Example(args=args, kwargs=kwargs))
+    return shared_model(name)._engine.sliced.evaluation.leaves_of(Example(args=args, kwargs=kwargs))
 
 
 def sample(name: str, batch: int = 3) -> dict[str, Any]:

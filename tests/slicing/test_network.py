@@ -107,7 +107,7 @@ def test_widths_still_hold_where_parameters_moved_before_the_first_training_step
         model(torch.randn(4, 6, dtype=dtype)).sum().backward()
     assert not model.net.fc1.weight.grad[3:].any()
     assert model.net.fc1.weight.grad[:3].any()
-    assert model._sliced.current.cut_state(kept_of(model, {"fc1": 3, "fc2": 2}))[0].shape == (3, 6)
+    assert model._engine.sliced.current.cut_state(kept_of(model, {"fc1": 3, "fc2": 2}))[0].shape == (3, 6)
 
 
 def test_a_network_in_another_dtype_is_followed() -> None:
@@ -138,7 +138,7 @@ def test_autocast_and_no_grad_around_the_first_step_are_not_traced() -> None:
         assert model(x).dtype == torch.bfloat16
     with model.at(0.5):
         assert model(x).dtype == torch.float32
-    assert "_to_copy" not in model._sliced.current.program.module.code
+    assert "_to_copy" not in model._engine.sliced.current.program.module.code
 
 
 def test_inference_mode_around_the_first_step_is_not_traced() -> None:

@@ -7,7 +7,7 @@ from widthwise.slicing import Program
 
 
 def program_of(name: str) -> Program:
-    return shared_model(name)._sliced.evaluation.program
+    return shared_model(name)._engine.sliced.evaluation.program
 
 
 def test_a_network_without_folded_units_needs_no_table() -> None:
@@ -23,7 +23,7 @@ def test_one_graph_serves_every_width(name: str) -> None:
     args, kwargs = CASES[name].sample(3, make_generator(1), torch.float64)
     for seed in range(4):
         kept = kept_of(model, draw_widths(model, seed))
-        _, leaves = model._sliced.evaluation.run(kept, torch.utils._pytree.tree_leaves((args, kwargs)))
+        _, leaves = model._engine.sliced.evaluation.run(kept, torch.utils._pytree.tree_leaves((args, kwargs)))
         assert len(leaves) == len(program.trace.outputs)
     assert program.module.code == code
 
@@ -56,7 +56,7 @@ def test_a_folded_size_is_a_product() -> None:
             return self.head(self.one(x).reshape(x.shape[0], 24))
 
     model = Elastic(Folded(), (torch.zeros(2, 4, 3),))
-    program = model._sliced.evaluation.program
+    program = model._engine.sliced.evaluation.program
     found = program.module_sizes(kept_of(model, {"one": 2}))
     assert [(number.full, number.kept) for number in found[""]] == [(24, 8)]
 
@@ -72,7 +72,7 @@ def test_a_module_that_is_called_twice_is_found_under_its_own_path() -> None:
             return self.head(self.norm(torch.relu(self.norm(self.one(x)))))
 
     model = Elastic(Twice(), (torch.randn(4, 3),))
-    found = model._sliced.evaluation.program.module_sizes(kept_of(model, {"one": 2}))
+    found = model._engine.sliced.evaluation.program.module_sizes(kept_of(model, {"one": 2}))
     assert set(found) == {"norm"}
     small = model.extract({"one": 2})
     assert isinstance(small, Twice)

@@ -9,7 +9,7 @@ from widthwise.slicing import Runner
 
 
 def runner_of(model: Elastic) -> Runner:
-    return model._sliced.evaluation
+    return model._engine.sliced.evaluation
 
 
 def leaves(name: str, batch: int) -> list[Tensor]:
@@ -51,7 +51,7 @@ def test_running_together_is_running_one_by_one() -> None:
 
 def test_new_statistics_are_written_where_they_were_cut_from() -> None:
     model = reset_model("mlp-norm")
-    runner, norm = model._sliced.current, model.net.norm1
+    runner, norm = model._engine.sliced.current, model.net.norm1
     before = {key: value.clone() for key, value in norm.named_buffers()}
     kept = kept_of(model, {"fc1": 4, "fc2": 7})
     values, _ = runner.run(kept, leaves("mlp-norm", 5))
@@ -68,7 +68,7 @@ def test_new_statistics_are_written_where_they_were_cut_from() -> None:
 
 def test_statistics_of_scattered_units_cannot_be_written() -> None:
     model = reset_model("mlp-norm")
-    runner = model._sliced.current
+    runner = model._engine.sliced.current
     kept = kept_of(model, {"fc1": torch.tensor([0, 2, 3]), "fc2": 7})
     values, _ = runner.run(kept, leaves("mlp-norm", 5))
     with pytest.raises(WidthError) as caught:
@@ -80,7 +80,7 @@ def test_statistics_of_scattered_units_cannot_be_written() -> None:
 
 def test_one_sample_cannot_be_normalised_by_its_own_statistics() -> None:
     model = reset_model("mlp-norm")
-    assert model._sliced.current.normalizes_batches
+    assert model._engine.sliced.current.normalizes_batches
     assert not runner_of(model).normalizes_batches
     with model.at(0.5), pytest.raises(TraceError) as caught:
         model(leaves("mlp-norm", 1)[0])

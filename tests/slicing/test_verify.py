@@ -109,7 +109,7 @@ def test_a_wrong_rule_is_an_error_that_every_check_agrees_on(monkeypatch: pytest
     plant(monkeypatch, "roll", pass_on)
     net = Network(lambda s, x: s.o(s.a(x).roll(1, -1)), a=nn.Linear(5, 8), o=nn.Linear(8, 3))
     model = Elastic(net.eval(), (torch.randn(3, 5),))
-    found = verify_network(model._sliced)
+    found = verify_network(model._engine.sliced)
     assert [str(failure) for failure in found.failures] == [
         "restriction: roll on cut inputs is no cut of its full output",
         "masked: linear_1 differs between the sliced and the masked full network",

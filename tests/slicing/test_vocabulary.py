@@ -33,7 +33,7 @@ class Net(nn.Module):
 def make_vocabulary(**kept: int) -> tuple[Vocabulary, Elastic]:
     model = Elastic(Net(), (torch.randn(3, 3),), law=LAW)
     widths = {**model.groups.sizes, **{name.replace("_", "."): number for name, number in kept.items()}}
-    return Vocabulary(model.net, model._sliced.evaluation.program, kept_of(model, widths)), model
+    return Vocabulary(model.net, model._engine.sliced.evaluation.program, kept_of(model, widths)), model
 
 
 def kept_at(vocabulary: Vocabulary, path: str, number: int) -> list[int]:
@@ -68,7 +68,7 @@ def test_a_parent_sees_what_its_children_do_and_not_the_other_way_round() -> Non
 def test_a_module_sees_runs_of_factors() -> None:
     model = elastic(Inner)
     heads = {**model.groups.sizes, **{group.name: 3 for group in model.groups if group.kind == "heads"}}
-    vocabulary = Vocabulary(model.net, model._sliced.evaluation.program, kept_of(model, heads))
+    vocabulary = Vocabulary(model.net, model._engine.sliced.evaluation.program, kept_of(model, heads))
     assert set(kept_at(vocabulary, "to_qkv", 60)) == {45}
     assert set(kept_at(vocabulary, "to_qkv", 20)) == {15}
     assert set(kept_at(vocabulary, "to_qkv", 40)) == {30}

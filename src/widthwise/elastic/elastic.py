@@ -19,24 +19,14 @@ from torch.utils import _pytree as pytree
 
 from widthwise._shared import WidthError
 from widthwise.elastic.caution import warn_of_statistics, warn_of_untrained
+from widthwise.elastic.engine import Engine
 from widthwise.elastic.law import Law, check_generator, make_law
 from widthwise.elastic.octave import OctaveAffine
-from widthwise.elastic.passes import Passes
-from widthwise.elastic.widths import Width, mean_fraction, resolve_widths
+from widthwise.elastic.traced import TracedEngine
+from widthwise.elastic.widths import Width, resolve_widths
 from widthwise.graph import as_example
 from widthwise.groups import Groups, Selection
-from widthwise.measure import count_macs
-from widthwise.slicing import (
-    Form,
-    SlicedNetwork,
-    Verification,
-    copy_state,
-    extract_network,
-    find_head,
-    has_batch_norm,
-    verify_network,
-)
-from widthwise.slicing.context import plain_context
+from widthwise.slicing import Form, SlicedNetwork, Verification
 
 __all__ = ["Elastic"]
 
@@ -105,36 +95,34 @@ class Elastic(nn.Module):
         check_generator(self.generator)
         factor = None if self.law.rescale == "none" else self.law.factor
         selection = Selection(stream=stream, queries=queries, values=values, freeze=tuple(freeze), only=tuple(only))
-        self._sliced = SlicedNetwork(
-            net, as_example(example_inputs), batch_dim=batch_dim, factor=factor, selection=selection
+        self._engine: Engine = TracedEngine(
+            SlicedNetwork(net, as_example(example_inputs), batch_dim=batch_dim, factor=factor, selection=selection)
         )
         self.net = net
         self.training = net.training
-        self._has_statistics = has_batch_norm(self._sliced.evaluation.program)
-        self.output_affine = self._make_affine() if output_affine else None
-        self._passes = Passes(self._sliced, self.output_affine)
+        self.output_affine = self._engine.affine = self._make_affine() if output_affine else None
         self._widths: dict[str, int] | None = None
         self.register_load_state_dict_pre_hook(_adopt_keys)
 
     @property
     def groups(self) -> Groups:
         """The width groups; printing them shows sizes, members, and what is frozen and why."""
-        return self._sliced.groups
+        return self._engine.groups
 
     @property
     def example_args(self) -> tuple[Any, ...]:
         """The positional inputs of the example."""
-        return self._sliced.example.args
+        return self._engine.example.args
 
     @property
     def example_kwargs(self) -> dict[str, Any]:
         """The keyword inputs of the example."""
-        return self._sliced.example.kwargs
+        return self._engine.example.kwargs
 
     @property
     def input_batch_axes(self) -> tuple[int | None, ...]:
         """The batch axis of each input leaf, None for leaves without one."""
-        return self._sliced.evaluation.input_batch_axes
+        return self._engine.input_batch_axes
 
     def example_batch(self, num_samples: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the example's inputs cut or repeated to a number of samples, as (args, kwargs)."""
@@ -173,7 +161,7 @@ class Elastic(nn.Module):
         """
         widths = self.widths(width)
         warn_of_untrained(widths, self.groups, self.law, stacklevel=2)
-        if not self.training and self._has_statistics:
+        if not self.training and self._engine.has_statistics:
             advice = "take the network as model.extract(width, calibrate=loader)"
             warn_of_statistics(widths, self.groups, advice, stacklevel=2)
         return self._keep_widths(widths)
@@ -187,10 +175,10 @@ class Elastic(nn.Module):
         widths = self.groups.sizes if self._widths is None and not self.training else self._widths
         if widths is None:
             draws = self._draw(self.generator)
-            return self._passes.run_drawn(draws, self.generator, args, kwargs, only_one=self.law.chunks == 1)
+            return self._engine.run_drawn(draws, self.generator, args, kwargs, only_one=self.law.chunks == 1)
         if widths == self.groups.sizes and not self.training:
-            return self._passes.run_whole(args, kwargs)
-        return self._passes.run_at(widths, args, kwargs)
+            return self._engine.run_whole(args, kwargs)
+        return self._engine.run_at(widths, args, kwargs)
 
     def extract(
         self,
@@ -219,22 +207,13 @@ class Elastic(nn.Module):
         """
         widths = self.widths(width)
         warn_of_untrained(widths, self.groups, self.law, stacklevel=2)
-        if calibrate is None and self._has_statistics:
+        if calibrate is None and self._engine.has_statistics:
             warn_of_statistics(widths, self.groups, "pass calibrate=loader, of training samples", stacklevel=2)
-        runner, example = self._sliced.evaluation, self._sliced.example
-        kept = self._sliced.kept(widths)
-        # What is taken home is trained on, whatever the mode in which it was taken.
-        with plain_context():
-            state = copy_state(runner, kept)
-            if self.output_affine is not None:
-                head, row = find_head(runner.program), self.output_affine.row(mean_fraction(widths, self.groups))
-                self.output_affine.fold(state, head.weight, head.bias, row)
-            return extract_network(self.net, runner, kept, state, example, calibrate=calibrate, refit=refit, form=form)
+        return self._engine.extract(widths, calibrate=calibrate, refit=refit, form=form)
 
     def macs(self, width: Width = 1.0) -> int:
         """Return the multiply-accumulates of one sample at a width."""
-        kept = self._sliced.kept(self.widths(width))
-        return count_macs(self._sliced.evaluation.program.inference, kept)
+        return self._engine.count_macs(self.widths(width))
 
     def training_macs(self, *, num_draws: int = 256) -> float:
         """Return the mean forward multiply-accumulates per sample under the law, from a generator of its own."""
@@ -252,7 +231,7 @@ class Elastic(nn.Module):
         Raises:
             GroupError: A check fails; the message names the operator.
         """
-        verification = verify_network(self._sliced, num_widths=num_widths, seed=seed)
+        verification = self._engine.verify(num_widths=num_widths, seed=seed)
         verification.raise_on_failure()
         return verification
 
@@ -307,11 +286,7 @@ class Elastic(nn.Module):
         return [{**self.groups.sizes, **draw} for draw in self.law.draw(sizes, generator, lower_bounds=lower_bounds)]
 
     def _make_affine(self) -> OctaveAffine:
-        runner = self._sliced.evaluation
-        head = find_head(runner.program)
-        names = [entry.target for entry in runner.program.state]
-        bias = runner.state()[names.index(head.bias)]
-        return OctaveAffine(max(1, round(-math.log2(self.law.lowest))), bias.shape[0], bias)
+        return self._engine.make_affine(max(1, round(-math.log2(self.law.lowest))))
 
 
 def _adopt_keys(module: Elastic, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:

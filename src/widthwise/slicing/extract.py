@@ -88,7 +88,7 @@ def extract_network(
             f"expected a config that says what {type(net).__name__} has at this width, got none: {fault}; the network "
             "is right, but from_pretrained cannot read it back, so save it whole with torch.save",
             WidthWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return build_graph_module(net, runner.program, kept, state, example) if own is None else own
 
