@@ -115,5 +115,5 @@ def test_a_wrong_rule_is_an_error_that_every_check_agrees_on(monkeypatch: pytest
         "masked: linear_1 differs between the sliced and the masked full network",
         "order: roll depends on the order of units it should only carry",
     ]
-    with pytest.raises(GroupError, match=r"^every operator must give at a width .*, but restriction: roll on cut "):
+    with pytest.raises(GroupError, match=r"must have an axis that can shrink, got none \(.*restriction: roll on cut "):
         model.verify()

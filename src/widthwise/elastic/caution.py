@@ -7,7 +7,7 @@ from widthwise._shared import WidthWarning
 from widthwise.elastic.law import Law
 from widthwise.groups import Group, Groups
 
-__all__ = ["warn_of_statistics", "warn_of_untrained"]
+__all__ = ["warn_of_statistics", "warn_of_unsound", "warn_of_untrained"]
 
 
 def warn_of_untrained(widths: Mapping[str, int], groups: Groups, law: Law, *, stacklevel: int) -> None:
@@ -31,6 +31,18 @@ def warn_of_statistics(widths: Mapping[str, int], groups: Groups, advice: str, *
         warnings.warn(
             "expected BatchNorm statistics of the width that is run, got those of the full width, with which a "
             f"narrower network scores far too low; {advice}",
+            WidthWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
+def warn_of_unsound(frozen: Mapping[str, str], *, stacklevel: int) -> None:
+    """Warn, in the caller `stacklevel` frames up, of groups that failed a check and keep their size since."""
+    if frozen:
+        listed = ", ".join(f"{name} ({reason})" for name, reason in frozen.items())
+        warnings.warn(
+            f"expected every group to keep to its operators, got some that do not and are frozen now: {listed}; please "
+            "report these operators, and verify a model before it is trained, since training drew these widths too",
             WidthWarning,
             stacklevel=stacklevel + 1,
         )

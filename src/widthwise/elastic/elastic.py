@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from widthwise._shared import WidthError
-from widthwise.elastic.caution import warn_of_statistics, warn_of_untrained
+from widthwise.elastic.caution import warn_of_statistics, warn_of_unsound, warn_of_untrained
 from widthwise.elastic.engine import Engine
 from widthwise.elastic.law import Law, check_generator, make_law
 from widthwise.elastic.octave import OctaveAffine
@@ -228,11 +228,21 @@ class Elastic(nn.Module):
     def verify(self, *, num_widths: int = 3, seed: int = 0) -> Verification:
         """Check the width groups on this network: shapes, order and values at random widths against independent forms.
 
+        A group that fails is frozen with its reason, and the rest is checked again, so that what is left is sound.
+
+        Args:
+            num_widths: How many random sets of unequal widths; each group is also cut to one unit alone.
+            seed: Of widths, inputs and shuffles.
+
         Raises:
-            GroupError: A check fails; the message names the operator.
+            GroupError: A check fails that no group can be blamed for, or nothing is left that could shrink.
+
+        Warns:
+            WidthWarning: A group was frozen.
         """
         verification = self._engine.verify(num_widths=num_widths, seed=seed)
         verification.raise_on_failure()
+        warn_of_unsound(verification.frozen, stacklevel=2)
         return verification
 
     def elastic_state(self) -> dict[str, Tensor]:

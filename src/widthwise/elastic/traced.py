@@ -24,7 +24,7 @@ from widthwise.slicing import (
     extract_network,
     find_head,
     has_batch_norm,
-    verify_network,
+    verify_and_freeze,
 )
 from widthwise.slicing.context import plain_context
 
@@ -156,7 +156,7 @@ class TracedEngine(Engine):
 
     def verify(self, *, num_widths: int, seed: int) -> Verification:
         """Check the width groups on the network; those that fail are frozen from then on."""
-        return verify_network(self.sliced, num_widths=num_widths, seed=seed)
+        return verify_and_freeze(self.sliced, num_widths=num_widths, seed=seed)
 
     def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Runner, list[Any]]:
         """Return the runner for a call in the present modes, and the leaves of its inputs."""

@@ -1,7 +1,7 @@
 """Which of a network's width groups a user wants to shrink: patterns of names, and kinds that are asked for."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import final
 
@@ -21,6 +21,7 @@ class Selection:
         values: Whether the width of the values inside a head follows.
         freeze: Patterns of group or parameter names; what matches keeps its size.
         only: Such patterns; what matches none of them keeps its size.
+        unsound: Groups that failed a check, by name, with the reason.
     """
 
     stream: bool | None = None
@@ -28,9 +29,12 @@ class Selection:
     values: bool = False
     freeze: Sequence[str] = ()
     only: Sequence[str] = ()
+    unsound: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def refuse(self, name: str, members: Iterable[str]) -> str | None:
         """Return why a group of this name and these parameters keeps its size; None where it may shrink."""
+        if name in self.unsound:
+            return self.unsound[name]
         names = (name, *members)
         for pattern in self.freeze:
             if any(fnmatchcase(each, pattern) for each in names):

@@ -1,6 +1,7 @@
 """Floor 3: the network at given kept sets, as a view for training and as a copy to take home."""
 
 from widthwise.slicing.batches import batch_inputs, take_samples
+from widthwise.slicing.blame import find_blamed, verify_and_freeze
 from widthwise.slicing.calibrate import has_batch_norm, recalibrate
 from widthwise.slicing.export import Exported, export_network
 from widthwise.slicing.extract import Form, copy_state, extract_network
@@ -14,6 +15,6 @@ from widthwise.slicing.verify import Verification, verify_network
 
 __all__ = [
     "Exported", "Factor", "Form", "Head", "Kept", "Program", "Runner", "SlicedNetwork", "Verification",
-    "batch_inputs", "copy_state", "export_network", "extract_network", "find_head", "has_batch_norm", "recalibrate",
-    "refit_head", "take_samples", "verify_network",
+    "batch_inputs", "copy_state", "export_network", "extract_network", "find_blamed", "find_head", "has_batch_norm",
+    "recalibrate", "refit_head", "take_samples", "verify_and_freeze", "verify_network",
 ]  # fmt: skip

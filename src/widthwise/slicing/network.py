@@ -1,6 +1,7 @@
 """A network with its width groups, and a runner for each mode in which it is traced."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -122,6 +123,23 @@ class SlicedNetwork:
                 "a network must have the same width groups at every image size, got others once that is not fixed; "
                 "give images of the size of example_inputs, or wrap the network with an example of the new one"
             )
+
+    def freeze(self, reasons: Mapping[str, str]) -> None:
+        """Let groups keep their size from now on.
+
+        Args:
+            reasons: Why, by the name of the group.
+
+        Raises:
+            GroupError: Nothing could shrink any more; the groups are then what they were.
+        """
+        before = dict(vars(self))
+        self._selection = replace(self._selection, unsound={**self._selection.unsound, **reasons})
+        try:
+            self._start()
+        except GroupError:
+            vars(self).update(before)
+            raise
 
     def kept(self, widths: Mapping[str, KeptSet]) -> dict[int, KeptSet]:
         """Return kept sets by atom from kept sets by group name."""

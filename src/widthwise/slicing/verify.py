@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -26,11 +26,13 @@ class Verification:
         classes: The class of each operator that touches a group: L (carries units), Z (sums over them), C (counts them
             or compares them).
         failures: The operators that failed a check.
+        frozen: The groups that failed a check before and keep their size since, by name, with the reason.
     """
 
     widths: tuple[Mapping[str, int], ...]
     classes: Mapping[str, str]
     failures: tuple[NodeFailure, ...]
+    frozen: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def is_sound(self) -> bool:
@@ -57,7 +59,9 @@ class Verification:
         listed = ", ".join(f"{counts[name]} {verb} them ({name})" for name, verb in _VERBS.items() if counts[name])
         failed = f"{len(self.failures)} failures: " + "; ".join(map(str, self.failures))
         verdict = "sound" if self.is_sound else failed
-        return f"{verdict} at {len(self.widths)} widths; operators that touch units: {listed or 'none'}"
+        text = f"{verdict} at {len(self.widths)} widths; operators that touch units: {listed or 'none'}"
+        frozen = "; ".join(f"{name} ({reason})" for name, reason in self.frozen.items())
+        return f"{text}; frozen: {frozen}" if frozen else text
 
 
 def verify_network(network: SlicedNetwork, *, num_widths: int = 3, seed: int = 0) -> Verification:
