@@ -19,14 +19,13 @@ from torch.utils import _pytree as pytree
 
 from widthwise._shared import WidthError
 from widthwise.elastic.caution import warn_of_statistics, warn_of_unsound, warn_of_untrained
-from widthwise.elastic.engine import Engine
 from widthwise.elastic.law import Law, check_generator, make_law
+from widthwise.elastic.make import make_engine
 from widthwise.elastic.octave import OctaveAffine
-from widthwise.elastic.traced import TracedEngine
 from widthwise.elastic.widths import Width, resolve_widths
 from widthwise.graph import as_example
-from widthwise.groups import Groups, Selection
-from widthwise.slicing import Form, SlicedNetwork, Verification
+from widthwise.groups import Declaration, Groups, Selection
+from widthwise.slicing import Form, Verification
 
 __all__ = ["Elastic"]
 
@@ -41,7 +40,13 @@ class Elastic(nn.Module):
 
     Args:
         net: Any module that torch.export can trace. It is not changed; its parameters are the model's.
-        example_inputs: A tuple of positional or a dict of keyword inputs, as for `torch.export.export`.
+        example_inputs: A tuple of positional or a dict of keyword inputs, as for `torch.export.export`. May be left
+            out with `groups`; then `verify`, `macs`, `export` and `extract(..., calibrate=)` have none to go by.
+        groups: For a network that cannot be traced: one dict per group, of patterns of the names of parameters (and
+            of numbers that modules remember, such as `num_heads`) with the shape in which the width stands, as in
+            `{"blocks.{}.fc1.weight": "n _", "blocks.{}.fc1.bias": "n", "blocks.{}.fc2.weight": "_ n"}`. `{}` stands
+            for one part of a name and makes a group for each; "(3 n 64)" is an axis of 3 x n x 64. `model.verify()`
+            checks them.
         law: From which training draws widths: "log_uniform", "uniform", "paper", or a `Law`.
         output_affine: Learn a gain and a bias on the outputs per octave of width (folded away at extract). The
             optimiser must then be given `model.parameters()`.
@@ -62,7 +67,8 @@ class Elastic(nn.Module):
 
     Raises:
         TraceError: The network cannot be traced, or its batch axis is fixed or ambiguous.
-        GroupError: Nothing in the network can shrink, or it has no last layer for `output_affine`.
+        GroupError: Nothing in the network can shrink, it has no last layer for `output_affine`, or `groups` do not
+            fit it or stand beside what needs a trace.
         WidthError: The law is none, or its rescale has no meaning on this network; or the generator is on a GPU.
 
     Example:
@@ -77,8 +83,9 @@ class Elastic(nn.Module):
     def __init__(
         self,
         net: nn.Module,
-        example_inputs: tuple[Any, ...] | dict[str, Any],
+        example_inputs: tuple[Any, ...] | dict[str, Any] | None = None,
         *,
+        groups: Sequence[Declaration] | None = None,
         law: str | Law = "log_uniform",
         output_affine: bool = False,
         batch_dim: int = 0,
@@ -93,11 +100,9 @@ class Elastic(nn.Module):
         self.law = make_law(law)
         self.generator = generator or torch.Generator().manual_seed(torch.initial_seed())
         check_generator(self.generator)
-        factor = None if self.law.rescale == "none" else self.law.factor
         selection = Selection(stream=stream, queries=queries, values=values, freeze=tuple(freeze), only=tuple(only))
-        self._engine: Engine = TracedEngine(
-            SlicedNetwork(net, as_example(example_inputs), batch_dim=batch_dim, factor=factor, selection=selection)
-        )
+        example = None if example_inputs is None else as_example(example_inputs)
+        self._engine = make_engine(net, example, groups=groups, law=self.law, selection=selection, batch_dim=batch_dim)
         self.net = net
         self.training = net.training
         self.output_affine = self._engine.affine = self._make_affine() if output_affine else None

@@ -1,9 +1,13 @@
 """Floor 2: which units live or die together, and why not."""
 
 from widthwise.groups.collection import Groups
+from widthwise.groups.declared import Declaration, DeclaredGroups, declare_groups
 from widthwise.groups.find import find_groups
 from widthwise.groups.group import FrozenAxis, Group, Member, SizedConstant
 from widthwise.groups.selection import ALL, Selection
 from widthwise.groups.width import units
 
-__all__ = ["ALL", "FrozenAxis", "Group", "Groups", "Member", "Selection", "SizedConstant", "find_groups", "units"]
+__all__ = [
+    "ALL", "Declaration", "DeclaredGroups", "FrozenAxis", "Group", "Groups", "Member", "Selection", "SizedConstant",
+    "declare_groups", "find_groups", "units",
+]  # fmt: skip

@@ -19,7 +19,7 @@ from widthwise.groups.kind import Kind, find_inner, find_kinds, find_normalized,
 from widthwise.groups.remedy import find_remedy
 from widthwise.groups.selection import ALL, Selection
 
-__all__ = ["find_groups"]
+__all__ = ["find_groups", "unique_names"]
 
 
 def find_groups(net: nn.Module, inference: Inference, state: StateAxes, selection: Selection = ALL) -> Groups:
@@ -58,7 +58,7 @@ def _draft(inference: Inference, state: StateAxes, names: Mapping[Atom, str]) ->
     members = _find_members(resolved)
     ordered = [atom for atom in names if atom in members]
     kinds = find_kinds(inference, ordered, find_inner(inference))
-    titles = _unique_names([_title(names[atom], kinds[atom]) for atom in ordered])
+    titles = unique_names([_title(names[atom], kinds[atom]) for atom in ordered])
     return [
         Group(name=title, size=atom.size, members=tuple(members[atom]), key=atom.key, kind=kinds[atom])
         for atom, title in zip(ordered, titles, strict=True)
@@ -166,7 +166,7 @@ def _find_frozen(net: nn.Module, resolved: Mapping[str, Axes]) -> list[FrozenAxi
     ]
 
 
-def _unique_names(names: Sequence[str]) -> list[str]:
+def unique_names(names: Sequence[str]) -> list[str]:
     """Number the names that several groups share: "conv" stays, but two of "attn" become "attn.0" and "attn.1"."""
     taken = {name for name in names if names.count(name) == 1}
     unique: list[str] = []

@@ -18,6 +18,7 @@ _REMEDIES = (
     ("output of the model", "nothing: it is what the network gives"),
     ("unknown operator ", "add a rule: widthwise.graph.rule"),
     (" does not fit this call", "replace the rule: widthwise.graph.rule"),
+    ("named by no group", "name it in groups="),
     ("unsound, ", "report the operator, or replace its rule: widthwise.graph.rule"),
     ("freeze=", "leave out freeze="),
     ("matches none of only=", "add it to only="),

@@ -8,7 +8,7 @@ from torch.nn.modules.conv import _ConvNd as Convolution  # pyright: ignore[repo
 
 from widthwise.slicing.program import Resized
 
-__all__ = ["set_sizes"]
+__all__ = ["flatten_weights", "set_sizes"]
 
 
 def set_sizes(module: nn.Module, resized: Iterable[Resized]) -> bool:
@@ -43,6 +43,13 @@ def set_sizes(module: nn.Module, resized: Iterable[Resized]) -> bool:
     return True
 
 
+def flatten_weights(net: nn.Module) -> None:
+    """Let recurrent layers keep their weights in one piece of memory again, as cuDNN wants them."""
+    for module in net.modules():
+        if isinstance(module, nn.RNNBase):
+            module.flatten_parameters()
+
+
 def _set_convolution(module: Convolution, groups: int | None) -> None:
     module.groups = groups or module.groups
     first, second = module.weight.shape[:2]
@@ -74,7 +81,6 @@ def _set_recurrent(module: nn.RNNBase | nn.RNNCellBase) -> None:
     module.input_size, module.hidden_size = given.shape[1], len(given) // num_gates
     if isinstance(module, nn.RNNBase):
         module.proj_size = state.shape[1] if module.proj_size else 0
-        module.flatten_parameters()
 
 
 def _set_attention(module: nn.MultiheadAttention) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.export.graph_signature import InputKind
 
 from widthwise.graph import state_tensor
-from widthwise.slicing.attributes import set_sizes
+from widthwise.slicing.attributes import flatten_weights, set_sizes
 from widthwise.slicing.config import describe_by_config, is_config
 from widthwise.slicing.numbers import AS_IT_WAS, Remembered, find_numbers, settings
 from widthwise.slicing.program import Kept, Program
@@ -57,6 +57,7 @@ def build_own_class(
         for path, module in small.named_modules()
         if not set_sizes(module, resized.get(path, [])) and _is_searched(module)
     ]
+    flatten_weights(small)
     vocabulary = Vocabulary(net, program, kept)
     fault = describe_by_config(small, vocabulary, agrees)
     if fault == "":

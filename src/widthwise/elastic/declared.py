@@ -1,0 +1,197 @@
+"""The engine of a network whose groups a person names: its own code runs on smaller tensors, and nothing is traced."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm  # pyright: ignore[reportPrivateUsage]
+from torch.utils import _pytree as pytree
+
+from widthwise._shared import GroupError, TraceError, WidthError
+from widthwise.elastic.batch import choose_chunks, chunk_sizes, join_leaves, split_leaves
+from widthwise.elastic.engine import Draw, Engine
+from widthwise.elastic.octave import OctaveAffine
+from widthwise.graph import Example
+from widthwise.groups import Declaration, Groups, declare_groups
+from widthwise.measure import count_call_macs
+from widthwise.slicing import (
+    NUM_SAMPLES,
+    DeclaredNetwork,
+    Form,
+    Verification,
+    check_declared,
+    has_statistics,
+    recalibrate_modules,
+    take_samples,
+)
+
+__all__ = ["DeclaredEngine"]
+
+_NOT_TRACED = "this model is not traced; leave it out, or find the groups by tracing (without groups=)"
+
+
+@final
+class DeclaredEngine(Engine):
+    """Runs a network at widths of groups that a person names.
+
+    Args:
+        net: The network itself.
+        declarations: Its groups, as for `widthwise.groups.declare_groups`.
+        example: What a call of it looks like; None where nobody needs to know.
+        batch_dim: The batch axis of every input and output that has as many entries there as the first input.
+    """
+
+    def __init__(
+        self, net: nn.Module, declarations: Sequence[Declaration], example: Example | None, batch_dim: int = 0
+    ) -> None:
+        self.net = net
+        self._declarations = tuple(declarations)
+        self._unsound: dict[str, str] = {}
+        self._example = example
+        self._batch_dim = batch_dim
+        self._declare()
+
+    @property
+    def groups(self) -> Groups:
+        """The width groups."""
+        return self._declared.groups
+
+    @property
+    def example(self) -> Example:
+        """What a call of the network looks like.
+
+        Raises:
+            TraceError: Nobody said.
+        """
+        if self._example is None:
+            raise TraceError("expected to know what a call looks like, got no example_inputs; pass them to ww.Elastic")
+        return self._example
+
+    @property
+    def input_batch_axes(self) -> tuple[int | None, ...]:
+        """The batch axis of each input leaf, None for leaves without one."""
+        return tuple(_batch_axes(self.example.leaves(), self._batch_dim))
+
+    @property
+    def has_statistics(self) -> bool:
+        """Whether a batch norm uses running statistics in evaluation mode."""
+        return has_statistics(self.net)
+
+    def make_affine(self, num_octaves: int) -> OctaveAffine:  # noqa: ARG002
+        """Refuse: which layer is the last one only a trace tells."""
+        raise GroupError(f"output_affine needs to know the last layer, but {_NOT_TRACED}")
+
+    def run_whole(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call the network itself, hooks and all."""
+        return self.net(*args, **kwargs)
+
+    def run_at(self, widths: Draw, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run at one set of widths; full width in training mode updates buffers."""
+        if widths == self.groups.sizes:
+            return self.net(*args, **kwargs)
+        kept = self._kept(widths)
+        return self._network.run(kept, self._network.cut_together([kept])[0], args, kwargs, updates=False)
+
+    def run_drawn(
+        self,
+        draws: list[dict[str, int]],
+        generator: torch.Generator,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        only_one: bool,
+    ) -> Any:
+        """Run each chunk of the batch at one of the drawn widths and join the outputs."""
+        leaves, spec = pytree.tree_flatten((args, kwargs))
+        axes = _batch_axes(leaves, self._batch_dim)
+        sizes = chunk_sizes(_batch_of(leaves, axes), len(draws), least=2 if self._normalizes_batches() else 1)
+        draws = choose_chunks(draws, len(sizes), generator)
+        kepts = [self._kept(draw) for draw in draws]
+        rows = self._network.cut_together(kepts)
+        outputs: list[Any] = []
+        for chunk, draw, kept, parts in zip(split_leaves(leaves, axes, sizes), draws, kepts, rows, strict=True):
+            args, kwargs = pytree.tree_unflatten(chunk, spec)
+            is_full = draw == self.groups.sizes
+            outputs.append(
+                self.net(*args, **kwargs) if is_full else self._network.run(kept, parts, args, kwargs, updates=only_one)
+            )
+        return outputs[0] if len(outputs) == 1 else self._join(outputs, sizes)
+
+    def extract(
+        self,
+        widths: Draw,
+        *,
+        calibrate: Iterable[Any] | None,
+        refit: Iterable[Any] | None,
+        form: Form | None,
+    ) -> nn.Module:
+        """Return the small plain network, in evaluation mode, as an instance of the network's own class."""
+        if refit is not None:
+            raise GroupError(f"refit needs to know the last layer, but {_NOT_TRACED}")
+        if form not in (None, "module"):
+            raise WidthError(f"form must be 'module' or None, got {form!r}: there is no graph, since {_NOT_TRACED}")
+        small = self._network.copy(self._kept(widths))
+        if calibrate is not None and self.has_statistics:
+            index, axis = next((i, axis) for i, axis in enumerate(self.input_batch_axes) if axis is not None)
+            batches = take_samples(calibrate, self.example, leaf=index, axis=axis, num_samples=NUM_SAMPLES)
+            recalibrate_modules(small, batches)
+        return small
+
+    def count_macs(self, widths: Draw) -> int:
+        """Return the multiply-accumulates of one sample, as torch's counter finds them: none for recurrent layers."""
+        example = self.example
+        batch = _batch_of(example.leaves(), list(self.input_batch_axes))
+        return count_call_macs(self._network.copy(self._kept(widths)), example.args, example.kwargs) // batch
+
+    def verify(self, *, num_widths: int, seed: int) -> Verification:
+        """Check the width groups on the network; those that fail are frozen from then on."""
+        frozen: dict[str, str] = {}
+        while True:
+            widths, faults = check_declared(self.net, self._declared, self.example, num_widths=num_widths, seed=seed)
+            if not faults:
+                return Verification(widths=tuple(widths), classes={}, failures=(), frozen=frozen)
+            self._unsound |= faults
+            frozen |= faults
+            self._declare()
+
+    def _declare(self) -> None:
+        self._declared = declare_groups(self.net, self._declarations, self._unsound)
+        self._network = DeclaredNetwork(self.net, self._declared)
+
+    def _kept(self, widths: Draw) -> dict[int, int]:
+        return {group.key: widths[group.name] for group in self.groups}
+
+    def _normalizes_batches(self) -> bool:
+        return any(isinstance(module, BatchNorm) and module.training for module in self.net.modules())
+
+    def _join(self, outputs: Sequence[Any], sizes: Sequence[int]) -> Any:
+        every = [pytree.tree_leaves(output) for output in outputs]
+        _, spec = pytree.tree_flatten(outputs[0])
+        axes = [
+            self._batch_dim
+            if all(_length(leaf, self._batch_dim) == size for leaf, size in zip(leaves, sizes, strict=True))
+            else None
+            for leaves in zip(*every, strict=True)
+        ]
+        return pytree.tree_unflatten(join_leaves(every, axes, sizes), spec)
+
+
+def _batch_axes(leaves: Sequence[Any], batch_dim: int) -> list[int | None]:
+    """Return the batch axis of all leaves that have as many entries along it as the first that has one."""
+    lengths = [_length(leaf, batch_dim) for leaf in leaves]
+    batch = next((length for length in lengths if length is not None), None)
+    if batch is None:
+        raise TraceError(
+            f"inputs must hold a tensor with at least {batch_dim + 1} axes, got none; say which axis is the batch with "
+            "batch_dim="
+        )
+    return [batch_dim if length == batch else None for length in lengths]
+
+
+def _batch_of(leaves: Sequence[Any], axes: Sequence[int | None]) -> int:
+    return next(leaf.shape[axis] for leaf, axis in zip(leaves, axes, strict=True) if axis is not None)
+
+
+def _length(leaf: Any, axis: int) -> int | None:
+    return leaf.shape[axis] if isinstance(leaf, Tensor) and leaf.dim() > axis else None

@@ -1,0 +1,50 @@
+"""Which engine runs a network: traced as a whole, or with groups that a person names."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from widthwise._shared import GroupError, TraceError, WidthError
+from widthwise.elastic.declared import DeclaredEngine
+from widthwise.elastic.engine import Engine
+from widthwise.elastic.law import Law
+from widthwise.elastic.traced import TracedEngine
+from widthwise.graph import Example
+from widthwise.groups import ALL, Declaration, Selection
+from widthwise.slicing import SlicedNetwork
+
+__all__ = ["make_engine"]
+
+
+def make_engine(
+    net: nn.Module,
+    example: Example | None,
+    *,
+    groups: Sequence[Declaration] | None,
+    law: Law,
+    selection: Selection,
+    batch_dim: int,
+) -> Engine:
+    """Return what runs a network; `Elastic` tells of its arguments.
+
+    Raises:
+        GroupError: `groups` stand beside what needs a trace.
+        WidthError: The law rescales what only a trace tells.
+        TraceError: There is neither an example nor groups.
+    """
+    if groups is not None:
+        if selection != ALL:
+            raise GroupError(
+                "expected groups= alone, got stream=, queries=, values=, freeze= or only= beside it, which choose "
+                "among groups that are found; name the groups that you want"
+            )
+        if law.rescale != "none":
+            raise WidthError(
+                f"expected a law without rescale for named groups, got rescale={law.rescale!r}; which weights read the "
+                "units only a trace tells, so use Law(rescale='none')"
+            )
+        return DeclaredEngine(net, groups, example, batch_dim)
+    if example is None:
+        raise TraceError("expected example_inputs, got none; give the inputs of one call, or name the groups (groups=)")
+    factor = None if law.rescale == "none" else law.factor
+    return TracedEngine(SlicedNetwork(net, example, batch_dim=batch_dim, factor=factor, selection=selection))
