@@ -12,6 +12,7 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import sympy
@@ -161,7 +162,7 @@ def indices(term: Term, kept: Mapping[int, KeptSet]) -> torch.Tensor:
         for factor in term.factors:
             positions = (positions[:, None] * int(size_of(factor)) + indices(factor, kept)[None, :]).reshape(-1)
         return positions
-    offsets = [sum(int(size_of(part)) for part in term.parts[:i]) for i in range(len(term.parts))]
+    offsets = accumulate((int(size_of(part)) for part in term.parts[:-1]), initial=0)
     return torch.cat([indices(part, kept) + offset for part, offset in zip(term.parts, offsets, strict=True)])
 
 
