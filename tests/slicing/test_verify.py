@@ -14,7 +14,7 @@ from widthwise._shared import GroupError
 from widthwise.elastic import Elastic
 from widthwise.graph import as_example, atoms_of, indices
 from widthwise.slicing import SlicedNetwork, Verification, verify_network
-from widthwise.slicing.checks import NodeFailure
+from widthwise.slicing.checks import FullRun, NodeFailure
 
 
 def make_network() -> SlicedNetwork:
@@ -42,6 +42,39 @@ def test_a_verification_tells_widths_and_classes() -> None:
         "1 count or compare them (C)"
     )
     found.raise_on_failure()
+
+
+def test_groups_that_no_operator_sees_together_are_cut_to_one_unit_at_once() -> None:
+    net = Network(
+        lambda s, x: s.o(s.c(s.b(s.a(x).relu()).relu()).relu()),
+        a=nn.Linear(5, 8), b=nn.Linear(8, 7), c=nn.Linear(7, 6), o=nn.Linear(6, 3),
+    )  # fmt: skip
+    found = verify_network(SlicedNetwork(net.eval(), as_example((torch.randn(3, 5),))), num_widths=0)
+    assert list(found.widths) == [{"a": 1, "c": 1}, {"b": 1}]
+    assert found.is_sound, str(found)
+    assert found.classes["linear_2"] == "Z"
+
+
+@pytest.mark.parametrize("name", list(SOUND)[::8])
+def test_every_group_is_cut_to_one_unit_and_no_operator_sees_two_of_them(name: str) -> None:
+    net, inputs = SOUND[name].make()
+    network = SlicedNetwork(net, as_example(inputs))
+    full = FullRun(network.evaluation, network.example.leaves(), torch.Generator())
+    rounds = verify_network(network, num_widths=0).widths
+    assert sorted(group for widths in rounds for group in widths) == sorted(network.groups.sizes)
+    for widths in rounds:
+        cut = network.kept(widths).keys()
+        assert all(len(full.atoms(node).keys() & cut) <= 1 for node in full.operators())
+
+
+def test_a_missing_tie_is_found_by_cuts_to_one_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, "add", pass_on)
+    net = Network(
+        lambda s, x: s.o(s.a(x) + s.b(x)) + s.p(s.b(x)),
+        a=nn.Linear(5, 8), b=nn.Linear(5, 8), o=nn.Linear(8, 3), p=nn.Linear(8, 3),
+    )  # fmt: skip
+    found = verify_network(SlicedNetwork(net.eval(), as_example((torch.randn(3, 5),))), num_widths=0)
+    assert "shapes" in {failure.check for failure in found.failures}
 
 
 def test_the_seed_tells_everything() -> None:
@@ -112,7 +145,7 @@ def test_a_wrong_rule_is_an_error_that_every_check_agrees_on(monkeypatch: pytest
     found = verify_network(model._engine.sliced)
     assert [str(failure) for failure in found.failures] == [
         "restriction: roll on cut inputs is no cut of its full output",
-        "masked: linear_1 differs between the sliced and the masked full network",
+        "masked: roll differs between the sliced and the masked full network",
         "order: roll depends on the order of units it should only carry",
     ]
     with pytest.raises(GroupError, match=r"must have an axis that can shrink, got none \(.*restriction: roll on cut "):

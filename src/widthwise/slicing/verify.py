@@ -69,7 +69,8 @@ def verify_network(network: SlicedNetwork, *, num_widths: int = 3, seed: int = 0
 
     Args:
         network: The network with its groups.
-        num_widths: How many random sets of unequal widths; each group is also cut to one unit alone.
+        num_widths: How many random sets of unequal widths; each group is also cut to one unit, at once with others that
+            no operator sees together with it.
         seed: Of widths, inputs and shuffles.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -77,7 +78,7 @@ def verify_network(network: SlicedNetwork, *, num_widths: int = 3, seed: int = 0
     failures: list[NodeFailure] = []
     classes: dict[str, str] = {}
     tried: list[dict[str, int]] = []
-    for widths in _draw_widths(list(network.groups), num_widths, generator):
+    for widths in _draw_widths(full, list(network.groups), num_widths, generator):
         kept = network.kept(widths)
         found = check_shapes(full, kept)
         if not found:
@@ -91,11 +92,30 @@ def verify_network(network: SlicedNetwork, *, num_widths: int = 3, seed: int = 0
     return Verification(widths=tuple(tried), classes=classes, failures=tuple(reversed(first.values())))
 
 
-def _draw_widths(groups: list[Group], num_widths: int, generator: torch.Generator) -> Iterator[dict[str, int]]:
+def _draw_widths(
+    full: FullRun, groups: list[Group], num_widths: int, generator: torch.Generator
+) -> Iterator[dict[str, int]]:
     for _ in range(num_widths):
         yield {group.name: int(torch.randint(1, group.size + 1, (), generator=generator)) for group in groups}
+    for apart in _set_apart(full, groups):
+        yield {group.name: 1 for group in apart}
+
+
+def _set_apart(full: FullRun, groups: list[Group]) -> list[list[Group]]:
+    """Return groups in a few lists, such that no operator touches two of one list: to it, one is cut alone."""
+    met: dict[int, set[int]] = {}
+    for node in full.operators():
+        keys = full.atoms(node).keys()
+        for key in keys:
+            met.setdefault(key, set()).update(keys)
+    lists: list[list[Group]] = []
     for group in groups:
-        yield {group.name: 1}
+        free = next((each for each in lists if not any(other.key in met[group.key] for other in each)), None)
+        if free is None:
+            lists.append([group])
+        else:
+            free.append(group)
+    return lists
 
 
 def _stronger(one: str | None, other: str) -> str:

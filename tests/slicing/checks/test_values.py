@@ -5,7 +5,7 @@ from torch import nn
 from tests.slicing.checks.planted import make_network, run_fully
 from widthwise.graph import Atom, Frozen, Product, Sum
 from widthwise.slicing.checks import NodeFailure
-from widthwise.slicing.checks.values import agree, cut_value, is_random, keep_mask
+from widthwise.slicing.checks.values import agree, cut_value, is_random, keep_mask, zero_dropped
 
 
 def test_a_full_run_gives_what_the_network_gives() -> None:
@@ -85,6 +85,25 @@ def test_a_mask_is_true_where_every_axis_is_kept() -> None:
     assert bool(keep_mask(torch.zeros(()), (), {1: 2}))
 
 
+def test_dropped_positions_are_zero_whatever_they_held() -> None:
+    x = torch.tensor([[1.0, float("nan"), float("inf")], [float("-inf"), 2.0, 3.0]])
+    axes = (Atom(1, 2), Atom(2, 3))
+    assert zero_dropped(x, axes, {1: 1, 2: 1}).tolist() == [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    assert zero_dropped(x, axes, {3: 1}) is x
+
+
+def test_the_shape_of_a_cut_is_known_without_it() -> None:
+    full = run_fully(
+        make_network(lambda s, x: s.o(s.a(x).view(-1, 2, 4).flatten(1).split(4, -1)[0]), o=nn.Linear(4, 3))
+    )
+    kept = {key: 1 for node in full.operators() for key in full.atoms(node)}
+    shapes = {node.name: full.cut_shape(node, kept) for node in full.operators()}
+    assert shapes["linear"] is not None
+    assert not any(name.startswith("split") and shape for name, shape in shapes.items())
+    for node in full.operators():
+        assert shapes[node.name] is None or shapes[node.name] == tuple(full.cut(node, kept).shape)
+
+
 def test_agreement_is_relative_to_the_largest_entry() -> None:
     one = torch.tensor([1e3, 1.0], dtype=torch.float64)
     assert agree(one, one + torch.tensor([0.0, 1e-7], dtype=torch.float64))
@@ -102,6 +121,9 @@ def test_shapes_whole_numbers_and_infinities_must_be_equal() -> None:
     assert not agree(endless, torch.tensor([1.0, 1.0]))
     assert not agree(endless, torch.tensor([float("-inf"), 1.0]))
     assert not agree(endless, torch.tensor([float("nan"), 1.0]))
+    assert not agree(endless, torch.tensor([float("inf"), 2.0]))
+    assert agree(torch.tensor([3e38]), torch.tensor([3e38]))
+    assert not agree(torch.tensor([3e38]), torch.tensor([-3e38]))
     assert agree(torch.tensor([float("nan")]), torch.tensor([float("nan")]))
 
 

@@ -2,10 +2,11 @@
 
 It runs the traced graph at full size and knows nothing of slicing. After most operators dropped units are set to zero,
 which is neutral for everything that carries or sums them. The operators of `counted.py` are told which units are there.
-Where an operator draws random numbers, both networks are given the same: what goes in is compared, what the full run
-drew goes on.
+Every value on the way is compared, since one that is wrong may reach no output of a small random network. Where an
+operator draws random numbers, both networks are given what the full run drew.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,27 +14,28 @@ from torch import fx
 
 from widthwise.graph import arguments_by_name
 from widthwise.slicing.checks.counted import Handler, find_counted
-from widthwise.slicing.checks.values import FullRun, Kept, NodeFailure, agree, cut_value, is_random, keep_mask
+from widthwise.slicing.checks.values import (
+    FullRun,
+    Kept,
+    NodeFailure,
+    agree,
+    cut_value,
+    is_random,
+    keep_mask,
+    zero_dropped,
+)
 
 __all__ = ["check_masked"]
 
 
 def check_masked(full: FullRun, kept: Kept) -> list[NodeFailure]:
-    """Compare the sliced network at kept sets with the masked full one: its outputs, and what random operators read."""
-    program = full.program
-    oracle, sliced = _Masked(full, kept), _Sliced(full, kept)
+    """Compare the sliced network at kept sets with the masked full one; return the first operator where they differ."""
+    sliced = _Sliced(full, kept)
     with torch.no_grad():
-        sliced.run(program.sizes(kept), *full.cut_state(kept), *full.leaves)
+        sliced.run(full.program.sizes(kept), *full.cut_state(kept), *full.leaves)
+        oracle = _Masked(full, kept, sliced.values)
         oracle.run(*full.state, *full.leaves)
-    drawn = [source for node in full.operators() if is_random(node) for source in node.all_input_nodes]
-    compared = dict.fromkeys(leaf for leaf in (*drawn, *program.trace.outputs) if isinstance(leaf, fx.Node))
-    reason = "differs between the sliced and the masked full network"
-    return [
-        NodeFailure(check="masked", node=node.name, reason=reason)
-        for node in compared
-        if isinstance(value := sliced.values.get(node), torch.Tensor)
-        and not agree(cut_value(oracle.values[node.name], full.axes(node), kept), value)
-    ]
+    return [] if oracle.failure is None else [oracle.failure]
 
 
 class _Sliced(fx.Interpreter):
@@ -54,26 +56,27 @@ class _Sliced(fx.Interpreter):
 
 
 class _Masked(fx.Interpreter):
-    def __init__(self, full: FullRun, kept: Kept) -> None:
-        graph = full.program.trace.graph
-        module = fx.GraphModule(torch.nn.Module(), graph)
-        super().__init__(module)
-        self.values: dict[str, Any] = {}
-        self._full, self._kept = full, kept
-        self._originals = {new.name: old for new, old in zip(module.graph.nodes, graph.nodes, strict=True)}
+    def __init__(self, full: FullRun, kept: Kept, sliced: Mapping[fx.Node, Any]) -> None:
+        super().__init__(full.traced)
+        self.failure: NodeFailure | None = None
+        self._full, self._kept, self._sliced = full, kept, sliced
 
     def run_node(self, n: fx.Node) -> Any:
-        """Run one node with its dropped units neutral."""
-        old = self._originals[n.name]
+        """Run one node with its dropped units neutral, and compare what is left with the sliced network."""
+        old = self._full.originals[n.name]
         handler = find_counted(n.target)
         if is_random(old):
             value = self._full.values[old]
         else:
             value = super().run_node(n) if handler is None else self._run_counted(n, handler)
         axes = self._full.tensor_axes(old)
-        if axes is not None:
-            value = torch.where(keep_mask(value, axes, self._kept), value, torch.zeros_like(value))
-        self.values[old.name] = value
+        if axes is None:
+            return value
+        value = zero_dropped(value, axes, self._kept)
+        expected = self._sliced.get(old)
+        if self.failure is None and expected is not None and not agree(cut_value(value, axes, self._kept), expected):
+            reason = "differs between the sliced and the masked full network"
+            self.failure = NodeFailure(check="masked", node=old.name, reason=reason)
         return value
 
     def _run_counted(self, n: fx.Node, handler: Handler) -> Any:
@@ -81,7 +84,7 @@ class _Masked(fx.Interpreter):
         source = next(iter(named.values()))
         arguments: dict[str, Any] = fx.map_arg(named, lambda node: self.env[node])
         x = self.env[source]
-        mask = keep_mask(x, self._full.axes(self._originals[source.name]), self._kept)
+        mask = keep_mask(x, self._full.axes(self._full.originals[source.name]), self._kept)
         return handler(arguments, x, mask)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import fx
 
 from widthwise.slicing.checks.counted import find_counted
-from widthwise.slicing.checks.values import FullRun, Kept, NodeFailure, agree, cut_value, is_random, keep_mask
+from widthwise.slicing.checks.values import FullRun, Kept, NodeFailure, agree, cut_value, is_random, zero_dropped
 
 __all__ = ["check_restriction"]
 
@@ -83,7 +83,7 @@ class _CutNodes:
         value, axes = self._full.values[source], self._full.tensor_axes(source)
         if axes is None or not value.is_floating_point():
             return value
-        return value * keep_mask(value, axes, self._kept)
+        return zero_dropped(value, axes, self._kept)
 
 
 def _call(node: fx.Node, arguments: Any) -> Any:

@@ -1,7 +1,7 @@
 """Shape certificate: at unequal counts, every node's shape is what its terms say.
 
 Equal fractions would hide a missing tie, and a width of 1 broadcasts over anything, so the caller draws unequal counts
-and also cuts each atom to 1 alone.
+and also cuts each atom to 1 while all that it meets are whole.
 """
 
 from typing import Any
@@ -41,8 +41,7 @@ class _Certificate(fx.Interpreter):
         self._current = n.name
         value = super().run_node(n)
         old = self._full.rewritten.get(n.name)
-        if old is not None and self._full.tensor_axes(old) is not None:
-            expected = self._full.cut(old, self._kept).shape
-            if value.shape != expected:
-                self.fail(f"has shape {tuple(value.shape)} where its axes say {tuple(expected)}")
+        expected = None if old is None else self._full.cut_shape(old, self._kept)
+        if expected is not None and tuple(value.shape) != expected:
+            self.fail(f"has shape {tuple(value.shape)} where its axes say {expected}")
         return value

@@ -13,7 +13,7 @@ from widthwise.graph import Axes, Frozen, KeptSet, Product, Sum, Term, atoms_of,
 from widthwise.slicing.program import Program
 from widthwise.slicing.runner import Runner
 
-__all__ = ["FullRun", "Kept", "NodeFailure", "agree", "cut_value", "is_random", "keep_mask"]
+__all__ = ["FullRun", "Kept", "NodeFailure", "agree", "cut_value", "is_random", "keep_mask", "zero_dropped"]
 
 Kept = Mapping[int, KeptSet]
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
@@ -48,6 +48,8 @@ class FullRun:
         state: The state it ran on, in the program's order.
         leaves: The inputs it ran on.
         values: What each traced node yielded.
+        traced: The traced graph as a module, for interpreters.
+        originals: The node of the trace of each node of that module, by name.
         rewritten: The traced node of each rewritten one, by name.
     """
 
@@ -57,12 +59,16 @@ class FullRun:
         self.rewritten = {new.name: old for old, new in self.program.origins.items()}
         self.values: dict[fx.Node, Any] = {}
         graph = self.program.trace.graph
+        self.traced = fx.GraphModule(torch.nn.Module(), graph)
+        self.originals = {new.name: old for new, old in zip(self.traced.graph.nodes, graph.nodes, strict=True)}
+        self._axes: dict[tuple[fx.Node, int], Axes] = {}
+        self._atoms: dict[fx.Node, dict[int, int]] = {}
         for dtype in (None,) if _names_dtype(graph) else (torch.float64, None):
             self.state = [_wake(tensor.detach(), generator, dtype) for tensor in runner.state()]
             self.leaves = [_redraw(leaf, generator, dtype) for leaf in leaves]
             try:
                 with torch.no_grad():
-                    _Recorder(graph, self.values).run(*self.state, *self.leaves)
+                    _Recorder(self).run(*self.state, *self.leaves)
                 break
             except RuntimeError:
                 # A tensor that the graph makes in float32 may not be multiplied with one of float64.
@@ -72,7 +78,11 @@ class FullRun:
 
     def axes(self, node: fx.Node, output: int = 0) -> Axes:
         """Return the axes of a node with the dynamic sizes of this run filled in."""
-        return tuple(_fill_in(term, self._symbols) for term in self._inference.axes_of(node, output))
+        found = self._axes.get((node, output))
+        if found is None:
+            found = tuple(_fill_in(term, self._symbols) for term in self._inference.axes_of(node, output))
+            self._axes[node, output] = found
+        return found
 
     def outputs(self, node: fx.Node, value: Any) -> list[tuple[torch.Tensor, Axes]]:
         """Return the tensors of a node's value, each with its axes."""
@@ -89,17 +99,31 @@ class FullRun:
 
     def atoms(self, node: fx.Node) -> dict[int, int]:
         """Return the size of every atom in the axes of a node and of what it reads, by its key."""
-        found: dict[int, int] = {}
-        for each in [node, *node.all_input_nodes]:
-            for output in range(len(self._inference.axes.get(each, ()))):
-                found.update((atom.key, atom.size) for term in self.axes(each, output) for atom in atoms_of(term))
-        return found
+        if node not in self._atoms:
+            self._atoms[node] = {
+                atom.key: atom.size
+                for each in [node, *node.all_input_nodes]
+                for output in range(len(self._inference.axes.get(each, ())))
+                for term in self.axes(each, output)
+                for atom in atoms_of(term)
+            }
+        return self._atoms[node]
 
     def cut(self, node: fx.Node, kept: Kept) -> Any:
         """Return a node's value cut to the kept sets."""
         value = self.values[node]
         axes = self.tensor_axes(node)
         return value if axes is None else cut_value(value, axes, kept)
+
+    def cut_shape(self, node: fx.Node, kept: Kept) -> tuple[int, ...] | None:
+        """Return the shape of a node's value cut to the kept sets; None where it yields no single tensor."""
+        axes = self.tensor_axes(node)
+        if axes is None:
+            return None
+        shape = self.values[node].shape
+        return tuple(
+            [count(term, kept) if _is_cut(term, kept) else size for term, size in zip(axes, shape, strict=True)]
+        )
 
     def cut_state(self, kept: Kept) -> list[torch.Tensor]:
         """Return the state cut to the kept sets, in the program's order."""
@@ -118,17 +142,27 @@ class FullRun:
 def cut_value(value: torch.Tensor, axes: Axes, kept: Kept) -> torch.Tensor:
     """Return a tensor gathered along every axis that holds an atom: the plain form of a cut."""
     for axis, term in enumerate(axes):
-        if any(atom.key in kept for atom in atoms_of(term)):
+        if _is_cut(term, kept):
             value = value.index_select(axis, indices(term, kept).to(value.device))
     return value
 
 
 def keep_mask(value: torch.Tensor, axes: Axes, kept: Kept) -> torch.Tensor:
     """Return a bool tensor of the value's shape: True where a position is kept along every axis."""
-    positions = torch.arange(value.numel(), device=value.device).reshape(value.shape)
-    mask = torch.zeros(value.numel(), dtype=torch.bool, device=value.device)
-    mask[cut_value(positions, axes, kept).reshape(-1)] = True
-    return mask.reshape(value.shape)
+    mask = torch.ones([1] * value.dim(), dtype=torch.bool, device=value.device)
+    for axis, term in enumerate(axes):
+        if _is_cut(term, kept):
+            row = torch.zeros(value.shape[axis], dtype=torch.bool, device=value.device)
+            row[indices(term, kept).to(value.device)] = True
+            mask = mask & row.reshape([-1 if other == axis else 1 for other in range(value.dim())])
+    return mask.expand(value.shape)
+
+
+def zero_dropped(value: torch.Tensor, axes: Axes, kept: Kept) -> torch.Tensor:
+    """Return a tensor with zeros where a position is dropped along some axis."""
+    if not any(_is_cut(term, kept) for term in axes):
+        return value
+    return value.masked_fill(~keep_mask(value, axes, kept), 0)
 
 
 def agree(one: torch.Tensor, other: torch.Tensor) -> bool:
@@ -139,13 +173,16 @@ def agree(one: torch.Tensor, other: torch.Tensor) -> bool:
         one, other = (torch.view_as_real(each.resolve_conj()) for each in (one, other))
     if not one.is_floating_point() or one.numel() == 0:
         return torch.equal(one, other)
+    tolerance = _TOLERANCES.get(one.dtype, 5e-2)
+    worst = (one - other).abs().max()
+    if worst.isfinite():
+        return bool(worst <= tolerance * one.abs().max().clamp(min=1))
     finite = torch.isfinite(one)
     if not torch.equal(finite, torch.isfinite(other)):
         return False
     if not torch.equal(one[~finite].nan_to_num(), other[~finite].nan_to_num()):
         return False
     gap = (one - other)[finite].abs()
-    tolerance = _TOLERANCES.get(one.dtype, 5e-2)
     return gap.numel() == 0 or bool(gap.max() <= tolerance * max(1.0, float(one[finite].abs().max())))
 
 
@@ -153,6 +190,10 @@ def is_random(node: fx.Node) -> bool:
     """Return whether two calls of an operator differ: it draws random numbers, or returns memory as it finds it."""
     is_drawn = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
     return is_drawn or "empty" in overload_name(node.target)
+
+
+def _is_cut(term: Term, kept: Kept) -> bool:
+    return any(atom.key in kept for atom in atoms_of(term))
 
 
 def _fill_in(term: Term, symbols: Mapping[Any, int]) -> Term:
@@ -188,13 +229,11 @@ def _redraw(leaf: Any, generator: torch.Generator, dtype: torch.dtype | None) ->
 
 
 class _Recorder(fx.Interpreter):
-    def __init__(self, graph: fx.Graph, values: dict[fx.Node, Any]) -> None:
-        module = fx.GraphModule(torch.nn.Module(), graph)
-        super().__init__(module, garbage_collect_values=False)
-        self._values = values
-        self._originals = {new.name: old for new, old in zip(module.graph.nodes, graph.nodes, strict=True)}
+    def __init__(self, full: FullRun) -> None:
+        super().__init__(full.traced, garbage_collect_values=False)
+        self._full = full
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
-        self._values[self._originals[n.name]] = value
+        self._full.values[self._full.originals[n.name]] = value
         return value
