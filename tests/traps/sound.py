@@ -84,6 +84,9 @@ SOUND: dict[str, Trap] = {
     "3 rows of a table by number": Trap(
         function=lambda s, x: s.o(s.a(x) + s.t[s.ix].mean(0)), groups={"a": 8},
         parts=mlp(t=table(4, 8), ix=lambda: torch.tensor([1, 2, 0]))),
+    "2 units visited one by one by a convolution": Trap(
+        function=lambda s, x: s.o(s.k(torch.stack([s.a(x), s.a(x).relu(), s.a(x).sigmoid()], 1))[:, 0]),
+        parts=mlp(k=lambda: nn.Conv1d(3, 1, 1)), groups={"a": 8}),
     "5 group norm after a grouped convolution": Trap(
         function=lambda s, x: s.d(s.n(s.c(x))).mean((2, 3)), shape=(3, 2, 5, 6), groups={"c": 2},
         parts=lambda: {"c": nn.Conv2d(2, 8, 3, groups=2), "n": nn.GroupNorm(4, 8), "d": nn.Conv2d(8, 3, 3)}),

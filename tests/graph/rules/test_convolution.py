@@ -78,6 +78,39 @@ def test_axes_along_which_the_kernel_slides_keep_their_size(transposed: bool, ba
     assert node.check() == "Z"
 
 
+@given(st.integers(1, 3), st.booleans(), st.integers(1, 2))
+def test_a_kernel_of_length_1_that_steps_by_1_passes_positions_on(rank: int, transposed: bool, groups: int) -> None:
+    target = (TRANSPOSED if transposed else PLAIN)[rank - 1]
+    node = Node(target, randn(2, 2 * groups, *[4] * rank), randn(2 * groups, 2, *[1] * rank), groups=groups)
+    assert node.outputs[0][2:] == node.inputs[0][2:]
+    assert len(node.atoms) == rank + (3 if groups == 1 else 4)
+    assert node.check() == "Z"
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("extra", [{"stride": [1, 3]}, {"padding": [0, 1]}, {"kernel": [1, 3]}, {"stride": [3]}])
+def test_every_axis_along_which_a_kernel_does_more_keeps_its_size(transposed: bool, extra: dict[str, Any]) -> None:
+    target = (TRANSPOSED if transposed else PLAIN)[1]
+    arguments = {name: value for name, value in extra.items() if name != "kernel"}
+    node = Node(target, randn(2, 3, 5, 6), randn(3, 3, *extra.get("kernel", [1, 1])), **arguments)
+    assert node.reason(0, 3).endswith(" slides along this axis")
+    assert isinstance(node.outputs[0][2], Frozen) == (extra == {"stride": [3]})
+    assert node.check() == "Z"
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_padding_by_name_adds_nothing_around_a_kernel_of_length_1(padding: str) -> None:
+    node = Node(aten.conv1d.padding, randn(2, 3, 6), randn(4, 3, 1), padding=padding)
+    assert node.outputs[0][2] == node.inputs[0][2]
+    assert node.check() == "Z"
+
+
+def test_what_a_transposed_convolution_adds_at_the_end_is_no_unit() -> None:
+    node = Node(aten.conv_transpose1d.default, randn(2, 3, 6), randn(3, 4, 1), stride=[2], output_padding=[1])
+    assert node.reason(0, 2).endswith(" slides along this axis")
+    assert node.check() == "Z"
+
+
 def test_a_convolution_without_samples_has_its_channels_in_front() -> None:
     node = convolve(2, 1, 3, 2, batch=0)
     assert node.inputs[0][0] == node.inputs[1][1]

@@ -1,7 +1,8 @@
 """Convolutions: plain, grouped, depthwise and transposed, in one to three dimensions.
 
 With g groups the channel axes are g x (channels per group). The group factor of input and output is one and the same;
-an axis of its own, so that whole groups can go. Positions along which the kernel slides keep their number.
+an axis of its own, so that whole groups can go. Positions along which the kernel slides keep their number; those that
+it visits one by one, without looking at neighbours, pass.
 """
 
 from widthwise.graph.call import Call, Outcome
@@ -47,10 +48,26 @@ def _split_groups(call: Call, channels: Term) -> tuple[Term, Term]:
 
 def _finish(call: Call, channels: Term, groups: Term, *, contracted: int) -> Outcome:
     rank = _rank(call)
-    call.freeze(call.axes("input")[-rank:], " slides along this axis")
+    mixed = [axis for axis in range(-rank, 0) if not _visits_one_by_one(call, axis)]
+    call.freeze([call.axes("input")[axis] for axis in mixed], " slides along this axis")
     call.freeze(call.axes("weight")[2:], " has a kernel of this size")
     if call.has("bias"):
         call.unify(channels, call.axes("bias")[0])
-    spatial = tuple(Frozen(size, call.name) for size in call.output_shapes()[0][-rank:])
-    outputs = ((*call.axes("input")[: -rank - 1], channels, *spatial),)
+    axes, shape = call.axes("input"), call.output_shapes()[0]
+    positions = [Frozen(shape[axis], call.name) if axis in mixed else axes[axis] for axis in range(-rank, 0)]
+    outputs = ((*axes[: -rank - 1], channels, *positions),)
     return Outcome(outputs=outputs, sizes={"groups": groups}, contracted={"weight": contracted})
+
+
+def _visits_one_by_one(call: Call, axis: int) -> bool:
+    """Whether a kernel takes each position along an axis by itself: it is 1 long, and so are its steps, all inside."""
+
+    def along(name: str) -> int:
+        values = call.arguments.get(name, 0)
+        if isinstance(values, str):
+            # "same" and "valid" add nothing around a kernel of length 1.
+            return 0
+        return values if isinstance(values, int) else values[axis if len(values) > 1 else 0]
+
+    length = size_of(call.axes("weight")[axis])
+    return length == along("stride") == 1 and along("padding") == along("output_padding") == 0
