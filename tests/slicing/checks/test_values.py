@@ -79,6 +79,19 @@ def test_a_cut_gathers_along_every_axis() -> None:
     assert torch.equal(cut_value(x, axes, {}), x)
 
 
+def test_first_units_of_an_axis_are_cut_without_a_copy_and_given_out_packed() -> None:
+    x = torch.arange(24.0).reshape(4, 6)
+    part = cut_value(x, (Atom(1, 4), Atom(2, 6)), {1: 2, 2: 3})
+    assert torch.equal(part, x[:2, :3])
+    assert part.data_ptr() == x.data_ptr()
+    full = run_fully(make_network(lambda s, x: s.o(s.a(x).relu())))
+    relu = next(node for node in full.operators() if node.name == "relu")
+    kept = dict.fromkeys(full.atoms(relu), 2)
+    assert torch.equal(full.cut(relu, kept), full.values[relu][:, :2])
+    assert full.cut(relu, kept).is_contiguous()
+    assert all(tensor.is_contiguous() for tensor in full.cut_state(kept))
+
+
 def test_a_mask_is_true_where_every_axis_is_kept() -> None:
     mask = keep_mask(torch.zeros(3, 4), (Atom(1, 3), Sum((Atom(2, 2), Frozen(2, "rest")))), {1: 2, 2: 1})
     assert mask.tolist() == [[True, False, True, True], [True, False, True, True], [False] * 4]
