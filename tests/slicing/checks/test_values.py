@@ -64,6 +64,23 @@ def test_axes_have_the_sizes_of_this_run() -> None:
     assert full.tensor_axes(relu) == (batch, units)
 
 
+def test_operators_before_a_cut_and_beside_it_are_untouched() -> None:
+    network = make_network(
+        lambda s, x: s.o(s.b(s.a(x).relu()).exp() + s.c(x).tanh().sum(-1, True)), b=nn.Linear(8, 8), c=nn.Linear(5, 8)
+    )
+    full = run_fully(network)
+
+    def names(**widths: int) -> set[str]:
+        return {node.name for node in full.untouched(network.kept(widths))}
+
+    every = {node.name for node in full.operators()}
+    assert names() == every
+    assert names(b=2) == {"linear", "relu", "linear_2", "tanh", "sum_1"}
+    assert names(c=2) == {"linear", "relu", "linear_1", "exp"}
+    assert names(a=2) == {"linear_2", "tanh", "sum_1"}
+    assert names(a=2, b=2, c=2) == set()
+
+
 def test_an_operator_of_several_outputs_has_axes_for_each() -> None:
     full = run_fully(make_network(lambda s, x: s.o(s.a(x).split(4, -1)[1]), o=nn.Linear(4, 3)))
     split = next(node for node in full.operators() if node.name.startswith("split"))

@@ -44,13 +44,15 @@ class _Sliced(fx.Interpreter):
     def __init__(self, full: FullRun, kept: Kept) -> None:
         super().__init__(full.program.module)
         self.values: dict[fx.Node, Any] = {}
-        self._full, self._kept = full, kept
+        self._full, self._kept, self._untouched = full, kept, full.untouched(kept)
 
     def run_node(self, n: fx.Node) -> Any:
         """Run one node, or give out what the full run drew."""
         old = self._full.rewritten.get(n.name)
         if old is None:
             return super().run_node(n)
+        if old in self._untouched:
+            return self._full.values[old]
         self.values[old] = _cut_all(self._full, old, self._kept) if is_random(old) else super().run_node(n)
         return self.values[old]
 
@@ -60,11 +62,14 @@ class _Masked(fx.Interpreter):
         super().__init__(full.traced)
         self.failure: NodeFailure | None = None
         self._full, self._kept, self._sliced = full, kept, sliced
+        self._untouched = full.untouched(kept)
 
     def run_node(self, n: fx.Node) -> Any:
         """Run one node with its dropped units neutral, and compare what is left with the sliced network."""
         old = self._full.originals[n.name]
         handler = find_counted(n.target)
+        if old in self._untouched:
+            return self._full.values[old]
         if is_random(old):
             value = self._full.values[old]
         else:

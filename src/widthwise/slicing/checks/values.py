@@ -122,6 +122,15 @@ class FullRun:
             }
         return self._atoms[node]
 
+    def untouched(self, kept: Kept) -> set[fx.Node]:
+        """Return the operators that a cut does not reach: at the kept sets they yield what they yielded here."""
+        found: set[fx.Node] = set()
+        for node in self.program.trace.graph.nodes:
+            is_cut = self.atoms(node).keys() & kept.keys()
+            if not is_cut and all(source.op == "placeholder" or source in found for source in node.all_input_nodes):
+                found.add(node)
+        return {node for node in found if node.op == "call_function"}
+
     def cut(self, node: fx.Node, kept: Kept) -> Any:
         """Return a node's value cut to the kept sets, laid out in memory as an operator yields it."""
         value = self.values[node]
