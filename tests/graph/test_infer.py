@@ -104,16 +104,57 @@ def test_a_rule_that_does_not_fit_a_call_freezes_it(monkeypatch: pytest.MonkeyPa
     assert axes(found, "0.weight")[0] == Frozen(8, "the rule for aten.relu does not fit this call")
 
 
-def test_tables_made_of_a_count_are_frozen() -> None:
-    net = Network(lambda s, x: s.o(s.a(x) * torch.arange(8.0)), a=nn.Linear(5, 8), o=nn.Linear(8, 3))
-    term = axes(infer(net, torch.randn(3, 5)), "a.weight")[0]
-    assert isinstance(term, Frozen)
-    assert term.reason.startswith("table made by aten.arange")
+def test_units_may_meet_tables_that_are_made_of_numbers_and_constants() -> None:
+    net = Network(
+        lambda s, x: s.o(s.a(x) * torch.arange(8.0) * torch.tensor([1.0, 2.0] * 4)), a=nn.Linear(5, 8),
+        o=nn.Linear(8, 3),
+    )  # fmt: skip
+    found, _ = infer(net, torch.randn(3, 5))
+    term = found.axes_of(found.trace.placeholder("p_a_weight"))[0]
+    assert isinstance(term, Atom)
+    held = [entry.placeholder for entry in found.trace.state if entry.is_constant]
+    assert len(held) == 2
+    assert [found.axes_of(found.trace.placeholder(name)) for name in held] == [(term,), (term,)]
 
 
-def test_constants_are_frozen() -> None:
-    net = Network(lambda s, x: s.o(s.a(x) * torch.tensor([1.0, 2.0] * 4)), a=nn.Linear(5, 8), o=nn.Linear(8, 3))
-    assert axes(infer(net, torch.randn(3, 5)), "a.weight")[0] == Frozen(8, "constant of the model")
+def test_constants_of_whole_numbers_and_those_that_number_positions_are_frozen() -> None:
+    numbers, places = torch.arange(8), torch.arange(8.0)
+    net = Network(
+        lambda s, x: s.o(s.a(x) * numbers) + s.o(s.b(x)[:, places.long()]), a=nn.Linear(5, 8), b=nn.Linear(5, 8),
+        o=nn.Linear(8, 3),
+    )  # fmt: skip
+    found, state = infer(net, torch.randn(3, 5))
+    whole = "table of whole numbers, which may be an index"
+    assert axes((found, state), "a.weight")[0] == Frozen(8, whole)
+    reasons = {
+        term.reason
+        for entry in found.trace.state
+        if entry.is_constant
+        for term in found.axes_of(found.trace.placeholder(entry.placeholder))
+        if isinstance(term, Frozen)
+    }
+    assert reasons == {whole, "table that numbers positions"}
+
+
+def test_a_mask_that_one_mode_selects_with_is_frozen_from_then_on() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.o = nn.Linear(5, 8), nn.Linear(8, 3)
+            self.register_buffer("mask", torch.arange(8) > 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.a(x)
+            if self.training:
+                return self.o(y) + y[:, self.mask].sum()
+            return self.o(y.masked_fill(self.mask, 0.0))
+
+    net, solver = Masked(), Solver()
+    state, example = StateAxes(net, solver), as_example((torch.randn(3, 5),))
+    infer_axes(trace_network(net, example, training=False), state, solver)
+    assert isinstance(solver.resolve(state.targets["mask"][0]), Atom)
+    infer_axes(trace_network(net, example, training=True), state, solver)
+    assert solver.resolve(state.targets["mask"][0]) == Frozen(8, "table that numbers positions")
 
 
 def test_a_number_that_measures_units_freezes_them(monkeypatch: pytest.MonkeyPatch) -> None:

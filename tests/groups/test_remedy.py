@@ -27,7 +27,7 @@ def frozen_remedies(step: Step, target: str = "a.bias", **state: Any) -> set[tup
         (lambda y: y.put(torch.arange(3), torch.ones(3)), "unknown operator aten.put", RULE),
         (lambda y: y.softmax(-1), "aten.softmax", "nothing: each position counts by itself"),
         (lambda y: y / y.var(-1, keepdim=True), "aten.var", "use correction=0"),
-        (lambda y: y * torch.linspace(0, 1, 8), "table made by aten.linspace", TABLE),
+        (lambda y: y * torch.bartlett_window(8), "table made by aten.bartlett_window", TABLE),
     ],
     ids=["unknown", "softmax", "variance", "table"],
 )
@@ -35,9 +35,10 @@ def test_an_axis_frozen_by_the_code_says_what_would_unfreeze_it(step: Step, reas
     assert frozen_remedies(step) == {(reason, remedy)}
 
 
-def test_a_constant_is_freed_by_a_buffer_of_floats_as_the_remedy_says() -> None:
+@pytest.mark.parametrize("is_buffer", [False, True])
+def test_a_table_of_whole_numbers_is_freed_by_floats_as_its_remedy_says(*, is_buffer: bool) -> None:
     class Scaled(nn.Module):
-        def __init__(self, table: Tensor, *, is_buffer: bool) -> None:
+        def __init__(self, table: Tensor) -> None:
             super().__init__()
             self.a, self.b, self.c, self.d = nn.Linear(5, 8), nn.Linear(8, 3), nn.Linear(5, 6), nn.Linear(6, 3)
             if is_buffer:
@@ -48,14 +49,12 @@ def test_a_constant_is_freed_by_a_buffer_of_floats_as_the_remedy_says() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.b(self.a(x) * self.table) + self.d(self.c(x))
 
-    def remedy(table: Tensor, *, is_buffer: bool) -> str:
-        frozen = Elastic(Scaled(table, is_buffer=is_buffer), (torch.randn(4, 5),)).groups.frozen
+    def remedy(table: Tensor) -> str:
+        frozen = Elastic(Scaled(table), (torch.randn(4, 5),)).groups.frozen
         return next((axis.remedy for axis in frozen if axis.target == "a.bias"), "free")
 
-    floats, numbers = torch.linspace(0, 1, 8), torch.arange(8)
-    assert remedy(floats, is_buffer=False) == "register it as a buffer, where it holds floats"
-    assert remedy(floats, is_buffer=True) == "free"
-    assert remedy(numbers, is_buffer=True) == "let the buffer hold floats, where it is no index"
+    assert remedy(torch.arange(8)) == "let the table hold floats, where it is no index"
+    assert remedy(torch.arange(8.0)) == "free"
 
 
 def test_the_variance_is_freed_as_its_remedy_says() -> None:
@@ -82,6 +81,7 @@ def test_patterns_are_undone_as_their_remedies_say() -> None:
         ("the rule for aten.mm (a.py:3) does not fit this call", "replace the rule: widthwise.graph.rule"),
         ("never written: no operator passes it on from a parameter", "let the output depend on it"),
         ("never read: no operator sums over it", "let the output depend on it"),
+        ("table that numbers positions", "nothing: each position counts by itself"),
         ("aten.embedding (a.py:3) addresses its vocabulary by number", "nothing: tokens are told apart by number"),
         ("aten.conv2d has a kernel of this size", "nothing: a kernel is no width"),
         ("aten.conv2d (a.py:3) slides along this axis", "nothing: these are positions, not units"),

@@ -156,3 +156,72 @@ def test_parameters_that_nothing_reads_are_copied_whole() -> None:
     for form in ("module", "graph"):
         small = model.extract(0.5, form=form)
         assert_same(small.get_submodule("unread").weight.detach(), model.net.unread.weight.detach())
+
+
+class Waves(nn.Module):
+    """Heads of 4 whose units have a rate each, that the network holds without telling or makes anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.head = nn.Linear(5, 12), nn.Linear(12, 3)
+        self.rates, self.levels = torch.linspace(1, 2, 12), [torch.linspace(-1, 1, 12)]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.sin(self.fc(x) * self.rates) + self.levels[0]
+        y = y.view(-1, 3, 4) * torch.arange(self.fc.out_features).view(3, 4)
+        return self.head(y.flatten(1))
+
+
+@pytest.mark.parametrize("widths", [{"fc.0": 2}, {"fc.1": 3}, {"fc.0": 1, "fc.1": 1}])
+def test_tables_that_a_network_holds_or_makes_are_cut_as_data(widths: dict[str, int]) -> None:
+    net, x = Waves().double(), torch.randn(4, 5, dtype=torch.float64)
+    net.rates = net.rates.double()
+    model = Elastic(net, (x,), law=LAW).eval()
+    kept = torch.arange(12).view(3, 4)[: widths.get("fc.0", 3), : widths.get("fc.1", 4)].flatten()
+    with torch.no_grad():
+        y = torch.sin(net.fc(x) * net.rates) + net.levels[0]
+        expected = net.head.weight[:, kept] @ (y * torch.arange(12))[:, kept].T + net.head.bias[:, None]
+        with model.at(widths):
+            assert_same(model(x), expected.T)
+        assert_same(model.extract(widths)(x), expected.T)
+    model.verify()
+
+
+def test_constants_that_a_network_holds_go_along_in_its_own_class() -> None:
+    class Held(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.head = nn.Linear(5, 8), nn.Linear(8, 3)
+            self.rates, self.levels = torch.linspace(1, 2, 8), [torch.linspace(-1, 1, 8)]
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.fc(x) * self.rates + self.levels[0]
+            return self.head(y * torch.arange(y.shape[-1]))
+
+    model = Elastic(Held(), (torch.randn(4, 5),), law=LAW).eval()
+    small = model.extract(0.5, form="module")
+    assert_same(small.rates, model.net.rates[:4])
+    assert_same(small.levels[0], model.net.levels[0][:4])
+    assert small.rates.untyped_storage().data_ptr() != model.net.rates.untyped_storage().data_ptr()
+    assert model.net.rates.shape == (8,)
+
+
+@pytest.mark.parametrize("form", [None, "graph"])
+def test_tables_are_cut_at_scattered_units_too(form: str | None) -> None:
+    net, x = nn.Sequential(nn.Linear(5, 8), Ramp(), nn.Linear(8, 3)).double(), torch.randn(4, 5, dtype=torch.float64)
+    model = Elastic(net, (x,), law=LAW).eval()
+    units = torch.tensor([1, 2, 6])
+    runner, kept = model._sliced.evaluation, kept_of(model, {"0": units})
+    with torch.no_grad():
+        hidden = net[1](net[0](x))[:, units]
+        expected = hidden @ net[2].weight[:, units].T + net[2].bias
+        small = extract_network(net, runner, kept, copy_state(runner, kept), model._sliced.example, form=form)
+        assert_same(small(x), expected)
+        assert_same(runner.run(kept, [x])[1][0], expected)
+
+
+class Ramp(nn.Module):
+    """Gives each unit a gain of its own."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * torch.linspace(0, 1, 8, dtype=x.dtype)

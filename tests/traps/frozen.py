@@ -41,11 +41,24 @@ FROZEN: dict[str, Trap] = {
     "a view as another dtype": Trap(
         function=lambda s, x: s.o(s.a(x).view(torch.int32).view(torch.float32)), parts=mlp(),
         reason="unknown operator aten.view"),
-    "a mask of units": Trap(
-        function=lambda s, x: s.o(s.a(x).masked_fill(s.m, 0.0)), parts=mlp(m=lambda: torch.arange(8) > 4),
+    "3 a mask that selects": Trap(
+        function=lambda s, x: s.o(s.a(x)) + s.a(x)[:, s.m].sum(), reason="selects along this axis by a mask",
+        parts=mlp(m=lambda: torch.arange(8) > 4)),
+    "3 a table of floats that is an index": Trap(
+        function=lambda s, x: s.o(s.a(x) + s.t[(s.ix * 2).long()]), reason="table that numbers positions",
+        parts=mlp(t=table(4), ix=lambda: torch.arange(8) / 4)),
+    "3 a count that is an index": Trap(
+        function=lambda s, x: s.o(s.a(x) + s.t[torch.arange(8) % 4]), parts=mlp(t=table(4)),
+        reason="table made by aten.arange"),
+    "3 rows of an identity by number": Trap(
+        function=lambda s, x: s.o(s.a(x) + torch.eye(8)[torch.tensor([2])]), parts=mlp(),
+        reason="addresses this axis by number"),
+    "positions that are compared": Trap(
+        function=lambda s, x: s.o(s.a(x).masked_fill(torch.arange(8) + 1 > 4, 0.0)), parts=mlp(),
+        reason="table made by aten.arange"),
+    "a factor of whole numbers": Trap(
+        function=lambda s, x: s.o(s.a(x) * s.n), parts=mlp(n=lambda: torch.arange(8)),
         reason="table of whole numbers, which may be an index"),
-    "a table made of a count": Trap(
-        function=lambda s, x: s.o(s.a(x) * torch.arange(8.0)), parts=mlp(), reason="table made by aten.arange"),
     "a weight that leaves": Trap(
         function=lambda s, x: (s.o(s.a(x)), s.a.weight), parts=mlp(), reason="output of the model"),
     "a size that depends on units": Trap(

@@ -104,6 +104,14 @@ def _run(s: Any, x: Tensor) -> Tensor:
     return s.o(s.r(x)[0][:, -1])
 
 
+def _add_waves(s: Any, x: Tensor) -> Tensor:
+    """Positions as sines and cosines side by side, worked out at each call."""
+    y = s.a(x)
+    rates = 10.0 ** (-torch.arange(0, y.shape[-1], 2) / y.shape[-1])
+    angles = torch.arange(y.shape[1])[:, None] * rates
+    return s.o((y + torch.stack([angles.sin(), angles.cos()], -1).flatten(1)).relu())
+
+
 OPERATORS: dict[str, Trap] = {
     "4 an lstm that starts from nothing": Trap(
         function=_run, parts=_packed(nn.LSTM), shape=(3, 6, 5), groups={"r": 8}),
@@ -144,6 +152,19 @@ OPERATORS: dict[str, Trap] = {
     "rotary pairs as complex numbers": Trap(
         function=lambda s, x: _attend_rotated(s, x, _rotate_as_complex), parts=_heads, shape=(3, 6, 5),
         groups={"q.heads": 2, "q.query": 2, "v.value": 4}),
+    "a mask of units": Trap(
+        function=lambda s, x: s.o(s.a(x).masked_fill(s.m.logical_not(), 0.5)), parts=mlp(m=lambda: torch.arange(8) > 4),
+        groups={"a": 8}),
+    "a table made of a count": Trap(
+        function=lambda s, x: s.o(s.a(x) * torch.arange(s.a.out_features)), parts=mlp(), groups={"a": 8}),
+    "tables made of counts": Trap(
+        function=lambda s, x: s.o(s.a(x) * torch.linspace(0, 1, 8) + torch.logspace(0, 1, 8)), parts=mlp(),
+        groups={"a": 8}),
+    "an identity": Trap(
+        function=lambda s, x: s.o(s.a(x) @ (torch.eye(8) + s.w)), parts=mlp(w=table(8, 8)), groups={"a": 8}),
+    "a constant": Trap(
+        function=lambda s, x: s.o(s.a(x) * torch.tensor([1.0, 2.0, 3.0, 4.0] * 2)), parts=mlp(), groups={"a": 8}),
+    "waves of many lengths": Trap(function=_add_waves, parts=mlp(), shape=(3, 6, 5), groups={"a": 4}),
     "a bilinear layer": Trap(
         function=lambda s, x: s.o(s.b(s.a(x), s.a(x).relu())), groups={"a": 8, "b": 6},
         parts=lambda: {"a": nn.Linear(5, 8), "b": nn.Bilinear(8, 8, 6), "o": nn.Linear(6, 3)}),

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import fx, nn
-from torch.export.graph_signature import InputKind
 
 from widthwise.graph.call import Axes, Call, Outcome
+from widthwise.graph.constant import find_data
 from widthwise.graph.rules import find_rule
 from widthwise.graph.shape import fake_tensors, shape_of
 from widthwise.graph.solver import Solver
@@ -23,6 +23,7 @@ from widthwise.graph.trace import Trace
 __all__ = ["Inference", "StateAxes", "infer_axes", "state_tensor"]
 
 _MAX_PASSES = 50
+_WHOLE_NUMBERS = "table of whole numbers, which may be an index"
 
 
 class StateAxes:
@@ -51,11 +52,7 @@ class StateAxes:
         tensor = state_tensor(self._net, target)
         key = _storage_key(tensor)
         if key not in self._axes:
-            is_index = not tensor.is_floating_point() and not tensor.is_complex()
-            self._axes[key] = tuple(
-                Frozen(size, "table of whole numbers, which may be an index") if is_index else self._solver.fresh(size)
-                for size in map(int, tensor.shape)
-            )
+            self._axes[key] = _begin(tensor, self._solver)
         for name in self.names(target):
             self.targets[name] = self._axes[key]
         return self._axes[key]
@@ -97,7 +94,7 @@ def infer_axes(trace: Trace, state: StateAxes, solver: Solver) -> Inference:
         state: The axes of its parameters and buffers; shared between several traces of one network.
         solver: Shared likewise.
     """
-    known = _placeholder_axes(trace, state)
+    known = _placeholder_axes(trace, state, solver)
     axes: dict[fx.Node, tuple[Axes, ...]] = {}
     outcomes: dict[fx.Node, Outcome] = {}
     reads: dict[fx.Node, Axes] = {}
@@ -113,20 +110,34 @@ def infer_axes(trace: Trace, state: StateAxes, solver: Solver) -> Inference:
     raise AssertionError("width inference did not come to rest")
 
 
-def _placeholder_axes(trace: Trace, state: StateAxes) -> dict[fx.Node, tuple[Axes, ...]]:
+def _placeholder_axes(trace: Trace, state: StateAxes, solver: Solver) -> dict[fx.Node, tuple[Axes, ...]]:
     kinds = {entry.placeholder: entry for entry in trace.state}
+    data = find_data(trace.graph, {entry.placeholder for entry in trace.state if entry.is_held})
     known: dict[fx.Node, tuple[Axes, ...]] = {}
     for node in trace.graph.nodes:
         value = node.meta.get("val")
         if node.op != "placeholder" or not isinstance(value, torch.Tensor):
             continue
         entry = kinds.get(node.name)
-        if entry is not None and entry.kind in (InputKind.PARAMETER, InputKind.BUFFER):
-            known[node] = (state.of(entry.target),)
-        else:
-            reason = "input of the model" if entry is None else "constant of the model"
-            known[node] = (tuple(Frozen(size, reason) for size in shape_of(value)),)
+        if entry is None:
+            known[node] = (tuple(Frozen(size, "input of the model") for size in shape_of(value)),)
+            continue
+        axes = _begin(value, solver, is_made=entry.is_made) if entry.is_constant else state.of(entry.target)
+        if entry.is_held and node not in data:
+            for term in axes:
+                solver.freeze(term, "table that numbers positions")
+        known[node] = (axes,)
     return known
+
+
+def _begin(tensor: torch.Tensor, solver: Solver, *, is_made: bool = False) -> Axes:
+    """Return the axes of a tensor that a network holds, of which nothing is known yet."""
+    if is_made:
+        # The rows and columns of an identity are the same units: a lookup in its rows numbers its columns too.
+        return (solver.fresh(tensor.shape[0]),) * tensor.dim()
+    is_free = tensor.is_floating_point() or tensor.is_complex() or tensor.dtype is torch.bool
+    sizes = map(int, tensor.shape)
+    return tuple(solver.fresh(size) if is_free else Frozen(size, _WHOLE_NUMBERS) for size in sizes)
 
 
 def _visit(

@@ -18,6 +18,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 
 from widthwise._shared import TraceError
 from widthwise.graph.absolute import count_from_front, name_squeezed_axes
+from widthwise.graph.constant import lift_tables
 from widthwise.graph.example import Example
 from widthwise.graph.export import FixedAxes, enlarge_batch, export_network
 from widthwise.graph.samples import find_samples
@@ -28,11 +29,29 @@ __all__ = ["StateInput", "Trace", "trace_network"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StateInput:
-    """A parameter, buffer or constant that the graph reads: its placeholder, its name in the network, its kind."""
+    """A parameter, buffer or constant that the graph reads.
+
+    Attributes:
+        placeholder: Its placeholder.
+        target: Its name in the network, or in `Trace.constants`.
+        kind: Which of these it is.
+        is_made: Whether it is a constant that stands for an operator on plain numbers.
+    """
 
     placeholder: str
     target: str
     kind: InputKind
+    is_made: bool = False
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nobody learns it: a buffer or a constant."""
+        return self.kind is not InputKind.PARAMETER
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the trace holds it, and not the network by name."""
+        return self.kind not in (InputKind.PARAMETER, InputKind.BUFFER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +64,7 @@ class Trace:
         inputs: Placeholder names of the user's inputs, one per leaf.
         mutations: Buffer name by the name of the node that holds its new value.
         outputs: The user's outputs, one per leaf: a node or a constant.
-        constants: Tensors that the graph holds by itself, by target.
+        constants: Tensors that the graph holds by itself, and tables that it would make of plain numbers, by target.
         output_spec: The structure of the outputs.
         batch_symbol: The symbol of the batch size; None when no input has a batch axis.
         symbols: The value that each dynamic size had in the example.
@@ -249,17 +268,25 @@ def _read_program(program: ExportedProgram, example: Example, batch_dim: int, tr
     program.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
     name_squeezed_axes(program.graph)
     count_from_front(program.graph)
+    entries = [StateInput(placeholder=spec.arg.name, target=spec.target or "", kind=spec.kind) for spec in state]
+    inputs = tuple(node.name for node in _input_nodes(program))
+    tables = lift_tables(program.graph, {entry.placeholder for entry in entries if entry.is_held}, set(inputs))
+    entries += [
+        StateInput(placeholder=f"c_{target}", target=target, kind=InputKind.CONSTANT_TENSOR, is_made=True)
+        for target in tables
+    ]
     trace = Trace(
         graph=program.graph,
-        state=tuple(StateInput(placeholder=spec.arg.name, target=spec.target or "", kind=spec.kind) for spec in state),
-        inputs=tuple(node.name for node in _input_nodes(program)),
+        state=tuple(entries),
+        inputs=inputs,
         mutations={
             leaf.name: target or ""
             for leaf, (kind, target) in zip(returned, kinds, strict=True)
             if kind == OutputKind.BUFFER_MUTATION
         },
         outputs=tuple(leaf for leaf, (kind, _) in zip(returned, kinds, strict=True) if kind == OutputKind.USER_OUTPUT),
-        constants={name: value for name, value in program.constants.items() if isinstance(value, torch.Tensor)},
+        constants={name: value for name, value in program.constants.items() if isinstance(value, torch.Tensor)}
+        | tables,
         output_spec=program.call_spec.out_spec,
         batch_symbol=symbol,
         symbols=_symbol_values(_input_nodes(program), example.leaves()),

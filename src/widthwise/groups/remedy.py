@@ -24,10 +24,10 @@ _REMEDIES = (
     ("matches none of only=", "add it to only="),
     ("never written: ", _USE),
     ("never read: ", _USE),
-    # Buffers of floats have axes of their own in `StateAxes`; constants and those of whole numbers are frozen.
-    ("constant of the model", "register it as a buffer, where it holds floats"),
+    # Buffers and constants of floats have axes of their own in `graph/infer.py`; those of whole numbers are frozen.
     ("table made by ", "register the table as a buffer of floats"),
-    ("table of whole numbers, ", "let the buffer hold floats, where it is no index"),
+    ("table of whole numbers, ", "let the table hold floats, where it is no index"),
+    ("table that numbers positions", _TOLD_APART),
     (" addresses its vocabulary by number", "nothing: tokens are told apart by number"),
     (" has a kernel of this size", "nothing: a kernel is no width"),
     (" divides by the number of positions less one", "use correction=0"),

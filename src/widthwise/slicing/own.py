@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
-from torch.export.graph_signature import InputKind
 
 from widthwise.graph import state_tensor
 from widthwise.slicing.attributes import flatten_weights, set_sizes
@@ -74,10 +73,11 @@ def build_own_class(
 
 
 def _copy(net: nn.Module, program: Program, state: Mapping[str, Tensor]) -> nn.Module | None:
+    constants = program.trace.constants
     memo: dict[int, Any] = {
-        id(state_tensor(net, entry.target)): state[entry.target]
+        # A constant that a module holds is the very tensor that was traced.
+        id(constants[entry.target] if entry.is_constant else state_tensor(net, entry.target)): state[entry.target]
         for entry in program.state
-        if entry.kind in (InputKind.PARAMETER, InputKind.BUFFER)
     }
     try:
         return copy.deepcopy(net, memo).eval()

@@ -7,7 +7,6 @@ from typing import Any
 import sympy
 import torch
 from torch import Tensor, nn
-from torch.export.graph_signature import InputKind
 
 from widthwise._shared import TraceError, WidthError
 from widthwise.graph import Example, KeptSet, StateInput, arguments_by_name, overload_name, shape_of
@@ -157,7 +156,7 @@ class Runner:
 
 def _find_place(net: nn.Module, entry: StateInput) -> tuple[dict[str, Any], str] | None:
     """The dictionary and key under which a module holds the tensor, so that a replaced parameter is seen."""
-    if entry.kind not in (InputKind.PARAMETER, InputKind.BUFFER):
+    if entry.is_constant:
         return None
     path, _, name = entry.target.rpartition(".")
     held: dict[str, Any] = vars(net.get_submodule(path))

@@ -1,6 +1,7 @@
 """Tensors made out of nothing but a shape, every entry alike: their axes follow whatever they meet.
 
-Tables whose entries differ (aranges, identities) have no rule here and stay frozen.
+Tables whose entries differ (aranges, identities) have no rule here: those that are data are constants of the trace, and
+the others stay frozen.
 """
 
 from widthwise.graph.call import Call, Outcome
