@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, spectral_norm
 
 from tests.traps.network import Trap, cnn, mlp, table
 
@@ -178,6 +178,13 @@ OPERATORS: dict[str, Trap] = {
     "a weight norm of one length": Trap(
         function=lambda s, x: s.o(s.a(x).relu()), groups={"a": 8},
         parts=lambda: {"a": parametrizations.weight_norm(nn.Linear(5, 8), dim=None), "o": nn.Linear(8, 3)}),
+    "a spectral norm": Trap(
+        function=lambda s, x: s.o(s.a(x).relu()), groups={"a": 8},
+        parts=lambda: {"a": parametrizations.spectral_norm(nn.Linear(5, 8)),
+                       "o": parametrizations.spectral_norm(nn.Linear(8, 3))}),
+    "a spectral norm of a convolution by a hook": Trap(
+        function=lambda s, x: s.d(s.c(x).relu()).mean((2, 3)), shape=(3, 3, 4, 5), groups={"c": 8},
+        parts=lambda: {"c": spectral_norm(nn.Conv2d(3, 8, 3)), "d": spectral_norm(nn.ConvTranspose2d(8, 3, 2))}),
     "a norm of what is read": Trap(
         function=lambda s, x: s.o(s.a(x) / s.a(x).norm(dim=-1, keepdim=True)), parts=mlp(), groups={"a": 8}),
     "likeness to a vector": Trap(

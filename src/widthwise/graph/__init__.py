@@ -8,6 +8,7 @@ from widthwise.graph.overload import arguments_by_name, overload_name
 from widthwise.graph.rules import rule
 from widthwise.graph.shape import fake_tensors, shape_of
 from widthwise.graph.solver import Solver
+from widthwise.graph.state import StateInput
 from widthwise.graph.term import (
     Atom,
     Frozen,
@@ -24,7 +25,7 @@ from widthwise.graph.term import (
     multiply_factors,
     size_of,
 )
-from widthwise.graph.trace import StateInput, Trace, trace_network
+from widthwise.graph.trace import Trace, trace_network
 
 __all__ = [
     "Atom", "Axes", "Call", "Example", "FixedAxes", "Frozen", "Inference", "KeptSet", "Outcome", "Product", "Size",

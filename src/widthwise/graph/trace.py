@@ -18,40 +18,14 @@ from torch.export.graph_signature import InputKind, OutputKind
 
 from widthwise._shared import TraceError
 from widthwise.graph.absolute import count_from_front, name_squeezed_axes
-from widthwise.graph.constant import lift_tables
 from widthwise.graph.example import Example
 from widthwise.graph.export import FixedAxes, enlarge_batch, export_network
 from widthwise.graph.samples import find_samples
 from widthwise.graph.shape import expression, shape_of
+from widthwise.graph.spectral import Prologue
+from widthwise.graph.state import StateInput, read_state
 
-__all__ = ["StateInput", "Trace", "trace_network"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StateInput:
-    """A parameter, buffer or constant that the graph reads.
-
-    Attributes:
-        placeholder: Its placeholder.
-        target: Its name in the network, or in `Trace.constants`.
-        kind: Which of these it is.
-        is_made: Whether it is a constant that stands for an operator on plain numbers.
-    """
-
-    placeholder: str
-    target: str
-    kind: InputKind
-    is_made: bool = False
-
-    @property
-    def is_held(self) -> bool:
-        """Whether nobody learns it: a buffer or a constant."""
-        return self.kind is not InputKind.PARAMETER
-
-    @property
-    def is_constant(self) -> bool:
-        """Whether the trace holds it, and not the network by name."""
-        return self.kind not in (InputKind.PARAMETER, InputKind.BUFFER)
+__all__ = ["Trace", "trace_network"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +35,8 @@ class Trace:
     Attributes:
         graph: The functional graph; each node carries its fake value under `meta["val"]`.
         state: What the graph reads of the network, in the order of its placeholders.
+        prologue: What the network works out of its whole state before anything is cut, or None; the graph reads the
+            numbers as constants.
         inputs: Placeholder names of the user's inputs, one per leaf.
         mutations: Buffer name by the name of the node that holds its new value.
         outputs: The user's outputs, one per leaf: a node or a constant.
@@ -75,6 +51,7 @@ class Trace:
 
     graph: fx.Graph
     state: tuple[StateInput, ...]
+    prologue: Prologue | None
     inputs: tuple[str, ...]
     mutations: Mapping[str, str]
     outputs: tuple[Any, ...]
@@ -259,31 +236,25 @@ def _read_program(program: ExportedProgram, example: Example, batch_dim: int, tr
     symbol = _find_batch_symbol(program, batch_dim)
     if symbol is None:
         raise TraceError(refusal)
-    signature = program.graph_signature
-    state = [spec for spec in signature.input_specs if spec.kind != InputKind.USER_INPUT]
     returned = next(iter(program.graph.find_nodes(op="output"))).args[0]
-    kinds = [(spec.kind, spec.target) for spec in signature.output_specs]
+    kinds = [(spec.kind, spec.target) for spec in program.graph_signature.output_specs]
     _check_flat(program)
     # What is read for its shape alone (`x[..., 0].shape[0]`), and checks: `Trace.guards` says what they hold for.
     program.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
     name_squeezed_axes(program.graph)
     count_from_front(program.graph)
-    entries = [StateInput(placeholder=spec.arg.name, target=spec.target or "", kind=spec.kind) for spec in state]
-    inputs = tuple(node.name for node in _input_nodes(program))
-    tables = lift_tables(program.graph, {entry.placeholder for entry in entries if entry.is_held}, set(inputs))
-    entries += [
-        StateInput(placeholder=f"c_{target}", target=target, kind=InputKind.CONSTANT_TENSOR, is_made=True)
-        for target in tables
-    ]
+    mutations = {
+        leaf.name: target or ""
+        for leaf, (kind, target) in zip(returned, kinds, strict=True)
+        if kind == OutputKind.BUFFER_MUTATION
+    }
+    state, tables, prologue = read_state(program, mutations)
     trace = Trace(
         graph=program.graph,
-        state=tuple(entries),
-        inputs=inputs,
-        mutations={
-            leaf.name: target or ""
-            for leaf, (kind, target) in zip(returned, kinds, strict=True)
-            if kind == OutputKind.BUFFER_MUTATION
-        },
+        state=state,
+        prologue=prologue,
+        inputs=tuple(node.name for node in _input_nodes(program)),
+        mutations=mutations,
         outputs=tuple(leaf for leaf, (kind, _) in zip(returned, kinds, strict=True) if kind == OutputKind.USER_OUTPUT),
         constants={name: value for name, value in program.constants.items() if isinstance(value, torch.Tensor)}
         | tables,

@@ -1,7 +1,7 @@
 """Take a small network out of a large one."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -12,6 +12,7 @@ from widthwise.graph import Example
 from widthwise.slicing.batches import batch_inputs, take_samples
 from widthwise.slicing.calibrate import NUM_SAMPLES, has_batch_norm, recalibrate
 from widthwise.slicing.head import find_head
+from widthwise.slicing.norms import divide_weights
 from widthwise.slicing.own import build_own_class
 from widthwise.slicing.plain import Agreement, build_graph_module
 from widthwise.slicing.program import Kept
@@ -77,7 +78,8 @@ def extract_network(
         _calibrate(runner, kept, state, example, calibrate)
     if refit is not None:
         _refit(runner, kept, state, example, refit)
-    own, fault = (None, "") if form == "graph" else _try_own_class(net, runner, kept, state, example)
+    divided = divide_weights(runner.program.trace, state)
+    own, fault = (None, "") if form == "graph" else _try_own_class(net, runner, kept, state, example, divided)
     if own is None and form == "module":
         raise WidthError(
             f"an instance of {type(net).__name__} at this width does not compute what the traced network does (its "
@@ -128,7 +130,12 @@ def _leaves(runner: Runner, inputs: Example, tensors: list[Tensor]) -> list[Any]
 
 
 def _try_own_class(
-    net: nn.Module, runner: Runner, kept: Kept, state: Mapping[str, Tensor], example: Example
+    net: nn.Module,
+    runner: Runner,
+    kept: Kept,
+    state: Mapping[str, Tensor],
+    example: Example,
+    divided: Sequence[str],
 ) -> tuple[nn.Module | None, str]:
     """Return the own-class form that agrees with the graph, on a state where no tensor is constant; and its fault."""
     graph_module = build_graph_module(net, runner.program, kept, state, example)
@@ -136,7 +143,7 @@ def _try_own_class(
     try:
         _wake_constants(state)
         agreement = Agreement(graph_module, example, runner.input_batch_axes)
-        return build_own_class(net, runner.program, kept, state, agreement.holds) or (None, "")
+        return build_own_class(net, runner.program, kept, state, agreement.holds, divided) or (None, "")
     finally:
         with torch.no_grad():
             for target, tensor in state.items():

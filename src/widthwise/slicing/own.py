@@ -5,7 +5,7 @@ literal sizes in it would not compute what the graph computes, so each setting i
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from widthwise.graph import state_tensor
 from widthwise.slicing.attributes import flatten_weights, set_sizes
 from widthwise.slicing.config import describe_by_config, is_config
+from widthwise.slicing.norms import strip_norms
 from widthwise.slicing.numbers import AS_IT_WAS, Remembered, find_numbers, settings
 from widthwise.slicing.program import Kept, Program
 from widthwise.slicing.vocabulary import Vocabulary
@@ -31,6 +32,7 @@ def build_own_class(
     kept: Kept,
     state: Mapping[str, Tensor],
     agrees: Callable[[nn.Module], bool],
+    divided: Sequence[str] = (),
 ) -> OwnClass | None:
     """Return a copy of a network whose parameters are the sliced ones and whose attributes say their new sizes.
 
@@ -42,12 +44,13 @@ def build_own_class(
         kept: The kept set of each atom.
         state: The sliced tensors by name.
         agrees: Whether a small network computes what it should.
+        divided: The weights that are divided by their spectral norm already.
 
     Returns:
         The copy, and what its config cannot say of it ("" where it has none, or can say all); None where the network
         cannot be copied, or no setting of its attributes agrees.
     """
-    small = _copy(net, program, state)
+    small = _copy(net, program, state, divided)
     if small is None:
         return None
     resized = program.module_sizes(kept)
@@ -72,15 +75,17 @@ def build_own_class(
     return None
 
 
-def _copy(net: nn.Module, program: Program, state: Mapping[str, Tensor]) -> nn.Module | None:
+def _copy(net: nn.Module, program: Program, state: Mapping[str, Tensor], divided: Sequence[str]) -> nn.Module | None:
     constants = program.trace.constants
     memo: dict[int, Any] = {
         # A constant that a module holds is the very tensor that was traced.
         id(constants[entry.target] if entry.is_constant else state_tensor(net, entry.target)): state[entry.target]
         for entry in program.state
+        if not entry.is_constant or entry.target in constants
     }
     try:
-        return copy.deepcopy(net, memo).eval()
+        small = copy.deepcopy(net, memo).eval()
+        return small if strip_norms(small, program.trace, divided) else None
     except (TypeError, ValueError, RuntimeError, AttributeError):
         return None
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from widthwise._shared import TraceError, WidthError
-from widthwise.graph import Example, KeptSet, StateInput, arguments_by_name, overload_name, shape_of
+from widthwise.graph import Example, KeptSet, arguments_by_name, overload_name, shape_of
 from widthwise.slicing.cut import Layout, cut
 from widthwise.slicing.inputs import InputCheck
+from widthwise.slicing.norms import NormState, find_place
 from widthwise.slicing.program import Program
 from widthwise.slicing.rescale import Factor, Rescale
 
@@ -51,12 +52,13 @@ class Runner:
         except TraceError as error:
             # Such a network runs at any width; what cannot be had are outputs joined from chunks.
             self.output_batch_axes, self._unsplit = (None,) * len(trace.outputs), str(error)
-        self._places = [_find_place(net, entry) for entry in program.state]
+        self._places = [None if entry.is_constant else find_place(net, entry.target) for entry in program.state]
         self._inputs = InputCheck(trace, example)
         nodes = [trace.placeholder(entry.placeholder) for entry in program.state]
         self._layout = Layout(program.axes, owned=[_is_weight_once(node) for node in nodes])
         self._rescale = None if factor is None else Rescale(program.inference, factor)
         position = {entry.target: i for i, entry in enumerate(program.state)}
+        self._norms = None if trace.prologue is None else NormState(net, trace)
         self._mutated = [position[target] for target in trace.mutations.values()]
         self._batch_norms = [node for node in program.inference.outcomes if _uses_batch(node)]
         self.normalizes_batches = bool(self._batch_norms)
@@ -64,8 +66,11 @@ class Runner:
 
     def state(self) -> list[Tensor]:
         """Return the full state tensors that the program reads, in its order."""
+        constants = dict(self.program.trace.constants)
+        if self._norms is not None:
+            constants |= self._norms.work_out()
         return [
-            self.program.trace.constants[entry.target] if place is None else place[0][place[1]]
+            constants[entry.target] if place is None else place[0][place[1]]
             for entry, place in zip(self.program.state, self._places, strict=True)
         ]
 
@@ -119,14 +124,16 @@ class Runner:
         Raises:
             WidthError: A buffer is cut at scattered units.
         """
-        state = self.state() if self._mutated else []
+        if self._norms is not None:
+            self._norms.write_back()
         for index, value in zip(self._mutated, values, strict=True):
             if not self._layout.is_prefix(index, kept):
                 raise WidthError(
                     f"buffer {self.program.state[index].target} can be updated at prefixes only, got scattered units; "
                     "run it in evaluation mode"
                 )
-            cut(state[index], self.program.axes[index], kept).copy_(value)
+            held, name = self._places[index] or ({}, "")
+            cut(held[name], self.program.axes[index], kept).copy_(value)
 
     def _finish_cut(self, parts: list[Tensor], kept: Kept) -> list[Tensor]:
         for index in self._mutated:
@@ -152,15 +159,6 @@ class Runner:
                         "of one sample)"
                     )
             self._checked.add(key)
-
-
-def _find_place(net: nn.Module, entry: StateInput) -> tuple[dict[str, Any], str] | None:
-    """The dictionary and key under which a module holds the tensor, so that a replaced parameter is seen."""
-    if entry.is_constant:
-        return None
-    path, _, name = entry.target.rpartition(".")
-    held: dict[str, Any] = vars(net.get_submodule(path))
-    return (held["_parameters"] if name in held["_parameters"] else held["_buffers"]), name
 
 
 def _is_weight_once(node: torch.fx.Node) -> bool:
