@@ -130,6 +130,26 @@ OPERATORS: dict[str, Trap] = {
     "5 one channel per group": Trap(
         function=lambda s, x: s.d(s.n(s.c(x))).mean((2, 3)), parts=cnn(n=lambda: nn.GroupNorm(8, 8)),
         shape=(3, 3, 4, 5), groups={"c": 8}),
+    "5 groups of a convolution in groups of a norm": Trap(
+        function=lambda s, x: s.d(s.n(s.g(s.c(x)))).mean((2, 3)), shape=(3, 3, 4, 5),
+        groups={"c.0": 2, "c.1": 4, "g": 2},
+        parts=lambda: {
+            "c": nn.Conv2d(3, 8, 1), "g": nn.Conv2d(8, 8, 1, groups=2), "n": nn.GroupNorm(4, 8),
+            "d": nn.Conv2d(8, 3, 1)}),
+    "5 as many groups as a depthwise convolution has": Trap(
+        function=lambda s, x: s.d(s.n(s.g(s.c(x)))).mean((2, 3)), shape=(3, 3, 4, 5), groups={"c": 8, "g": 2},
+        parts=lambda: {
+            "c": nn.Conv2d(3, 8, 1), "g": nn.Conv2d(8, 16, 1, groups=8), "n": nn.GroupNorm(8, 16),
+            "d": nn.Conv2d(16, 3, 1)}),
+    **{f"5 {num_groups} groups of joined channels": Trap(
+        function=lambda s, x: s.d(s.n(torch.cat([s.a(x), s.b(x)], 1))).mean((2, 3)), shape=(3, 3, 4, 5),
+        groups=groups,
+        parts=lambda num_groups=num_groups: {
+            "a": nn.Conv2d(3, 4, 1), "b": nn.Conv2d(3, 8, 1), "n": nn.GroupNorm(num_groups, 12),
+            "d": nn.Conv2d(12, 3, 1)})
+       for num_groups, groups in (
+           (1, {"a": 4, "b": 8}), (2, {"a": 4, "b": 2}), (3, {"a": 4}), (4, {"a": 2}), (6, {"a": 2}),
+           (12, {"a": 4, "b": 8}))},
     "17 every other unit": Trap(
         function=lambda s, x: s.o(s.a(x)[:, ::2]), parts=lambda: {"a": nn.Linear(5, 8), "o": nn.Linear(4, 3)},
         groups={"a": 4}),

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.graph.rules.node import Node, randn
-from widthwise.graph import Atom, Frozen, Product, Term
+from widthwise.graph import Atom, Frozen, Product, atoms_of, count
 
 aten = torch.ops.aten
 SIZES = st.integers(2, 5)
@@ -102,15 +102,36 @@ def test_group_norm_keeps_its_groups_and_counts_the_channels_in_them(rows: int, 
     torch.testing.assert_close(node.run_cut(kept)[0], torch.group_norm(by_hand, groups, gain, bias))
 
 
-@pytest.mark.parametrize("groups", [2, 4])
-def test_group_norm_freezes_every_factor_left_of_its_cut(groups: int) -> None:
+@pytest.mark.parametrize("groups", [2, 4, 8])
+def test_whole_groups_may_go_where_another_operator_told_them_apart(groups: int) -> None:
     """A grouped convolution made 2 x 2 x 2 channels: with 4 groups the second factor is part of their number."""
-    factors: tuple[Term, ...] = (Atom(101, 2), Atom(102, 2), Atom(103, 2))
-    node = Node(aten.group_norm.default, randn(3, 8, 2), groups, ties={(0, 1): Product(factors)})
-    resolved = [node.solver.resolve(factor) for factor in factors]
-    left = 1 if groups == 2 else 2
-    assert all(isinstance(term, Frozen) for term in resolved[:left])
-    assert resolved[left:] == list(factors[left:])
+    factors = (Atom(101, 2), Atom(102, 2), Atom(103, 2))
+    node = Node(aten.group_norm.default, randn(3, 8, 2), groups, randn(8), randn(8), ties={(0, 1): Product(factors)})
+    assert node.inputs[0][1] == Product(factors)
+    left = {2: 1, 4: 2, 8: 3}[groups]
+    node.solver.freeze(node.inputs[0][2], "positions")
+    assert node.check() == ("L" if groups == 8 else "C")
+    for factor in factors[left:]:
+        node.solver.freeze(factor, "channels of a group")
+    # Groups do not meet, so what is left of them is as it was.
+    assert node.check() == "L"
+    assert all(count(node.outcome.sizes["num_groups"], {factor.key: 1}) == groups // 2 for factor in factors[:left])
+
+
+@pytest.mark.parametrize(("groups", "sizes", "left"), [(4, (2, 4), [2]), (6, (3, 4), [3]), (2, (4, 2), [])])
+def test_what_only_this_operator_tells_apart_stays_in_number(
+    groups: int, sizes: tuple[int, int], left: list[int]
+) -> None:
+    outer, inner = Atom(101, sizes[0]), Atom(102, sizes[1])
+    node = Node(
+        aten.group_norm.default, randn(3, sizes[0] * sizes[1], 2), groups, ties={(0, 1): Product((outer, inner))}
+    )
+    (cut,) = (factor for factor in node.inputs[0][1].factors if isinstance(factor, Frozen))
+    assert cut.reason.endswith(" counts its groups along this axis")
+    assert cut.size == 2
+    assert [atom.size for atom in atoms_of(node.outcome.sizes["num_groups"])] == left
+    node.solver.freeze(node.inputs[0][2], "positions")
+    assert node.check() == "C"
 
 
 @given(SIZES, SIZES)

@@ -2,7 +2,7 @@
 
 from widthwise.graph.call import Call, Outcome
 from widthwise.graph.rules.registry import rule
-from widthwise.graph.term import Frozen, quotient, size_of
+from widthwise.graph.term import Frozen, atoms_of, quotient, size_of
 
 __all__: list[str] = []
 
@@ -41,9 +41,10 @@ def layer_norm(call: Call) -> Outcome:
 
 @rule("group_norm")
 def group_norm(call: Call) -> Outcome:
-    """Axis 1 is groups x channels: whatever lies left of the cut is part of the number of groups, which stays.
+    """Axis 1 is groups x channels, and there are as many groups as are kept of what lies left of the cut.
 
-    Where each channel is a group of its own, channels do not meet, and there are as many groups as channels.
+    Factors that others made may go there: whole groups that do not meet the rest. A factor that is only made here
+    stays, so that channels go from every group. Where each channel is a group of its own, channels do not meet.
     """
     _tie_channels(call)
     channels, num_groups = call.axes("input")[1], call.arguments["num_groups"]
@@ -51,10 +52,10 @@ def group_norm(call: Call) -> Outcome:
     assert per_group is not None
     if per_group == 1:
         call.freeze(call.axes("input")[2:], " normalises along this axis")
-        return Outcome(outputs=(call.axes("input"),), sizes={"num_groups": channels})
+    made_before = set(atoms_of(channels))
     groups, _ = call.solver.split(channels, (num_groups, per_group), f"groups of {call.name}")
-    call.freeze([groups], " counts its groups along this axis")
-    return Outcome(outputs=(call.axes("input"),))
+    call.freeze([atom for atom in atoms_of(groups) if atom not in made_before], " counts its groups along this axis")
+    return Outcome(outputs=(call.axes("input"),), sizes={"num_groups": groups})
 
 
 def _tie_channels(call: Call) -> None:
