@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -49,6 +51,37 @@ def test_embeddings_and_transposed_convolutions_produce_along_their_second_axis(
     assert cells(rows["0"]) == {(0, "produces"), (None, "reads")}
     net = nn.Sequential(nn.Conv1d(3, 6, 1), nn.ConvTranspose1d(6, 4, 2), nn.Conv1d(4, 2, 1))
     assert cells(rows_of(net, torch.randn(2, 3, 9))["1"]) == {(0, "reads"), (1, "produces"), (None, "kernel")}
+
+
+def test_a_layer_whose_weight_is_turned_is_drawn_like_one_whose_weight_is_not() -> None:
+    class TurnedLinear(nn.Module):
+        def __init__(self, inputs: int, outputs: int) -> None:
+            super().__init__()
+            self.weight, self.bias = nn.Parameter(torch.randn(inputs, outputs)), nn.Parameter(torch.randn(outputs))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.addmm(self.bias, x, self.weight)
+
+    def draw(kind: Any) -> dict[str, set[tuple[int | None, str]]]:
+        rows = rows_of(nn.Sequential(kind(5, 8), nn.ReLU(), kind(8, 3)), torch.randn(2, 5))
+        return {path: cells(row) for path, row in rows.items()}
+
+    assert draw(TurnedLinear) == draw(nn.Linear)
+
+
+def test_a_table_that_is_also_the_last_layer_is_drawn_as_both() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.head = nn.Embedding(9, 8), nn.Linear(8, 9)
+            self.head.weight = self.table.weight
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.table(x).relu())
+
+    rows = rows_of(Tied(), torch.randint(9, (2, 5)))
+    assert cells(rows["table"]) == {(0, "produces"), (None, "reads")}
+    assert cells(rows["head"]) == {(0, "reads"), (None, "produces")}
 
 
 def test_a_token_of_its_own_is_one_number_per_unit_and_stands_under_the_name_of_the_network() -> None:

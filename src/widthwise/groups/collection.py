@@ -1,6 +1,6 @@
 """The width groups of a network: a sequence of them, with what is frozen beside it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
 from widthwise.groups.group import FrozenAxis, Group, SizedConstant
@@ -15,14 +15,20 @@ class Groups(Sequence[Group]):
     Attributes:
         frozen: The parameter axes that keep their size, with their reasons and what would let them shrink.
         constants: Numbers that may have come from the size of a group, and stay as they are.
+        summed: The axis of a parameter over which the operators that read it sum, by its name, where they tell.
     """
 
     def __init__(
-        self, groups: Sequence[Group], frozen: Sequence[FrozenAxis], constants: Sequence[SizedConstant] = ()
+        self,
+        groups: Sequence[Group],
+        frozen: Sequence[FrozenAxis],
+        constants: Sequence[SizedConstant] = (),
+        summed: Mapping[str, int] | None = None,
     ) -> None:
         self._groups = tuple(groups)
         self.frozen = tuple(frozen)
         self.constants = tuple(constants)
+        self.summed = dict(summed or {})
 
     def __len__(self) -> int:
         """Return the number of groups."""

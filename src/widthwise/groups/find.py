@@ -18,6 +18,7 @@ from widthwise.groups.group import FrozenAxis, Group, Member
 from widthwise.groups.kind import Kind, find_inner, find_kinds, find_normalized, has_attention
 from widthwise.groups.remedy import find_remedy
 from widthwise.groups.selection import ALL, Selection
+from widthwise.groups.summed import find_summed
 
 __all__ = ["find_groups", "unique_names"]
 
@@ -49,7 +50,8 @@ def find_groups(net: nn.Module, inference: Inference, state: StateAxes, selectio
     if not kept:
         raise GroupError(_nothing_to_shrink(net, frozen))
     titles = {Atom(group.key, group.size): group.name for group in kept}
-    return Groups(_let_follow(kept, inference, selection), frozen, find_sized_constants(inference, titles))
+    following = _let_follow(kept, inference, selection)
+    return Groups(following, frozen, find_sized_constants(inference, titles), find_summed(inference, state))
 
 
 def _draft(inference: Inference, state: StateAxes, names: Mapping[Atom, str]) -> list[Group]:

@@ -11,14 +11,15 @@ from widthwise.groups import Groups
 
 __all__ = ["Cell", "Row", "make_rows", "shorten"]
 
-# produces: rows of a weight; reads: its columns; carries: one number per unit, as in a bias or the gain of a norm.
+# produces: units that a weight gives; reads: those it sums over; carries: one number per unit, as in a bias or the gain
+# of a norm.
 Role = Literal["produces", "reads", "carries", "kernel"]
 
 _CONVOLUTIONS = (
     nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
 )  # fmt: skip
-# Their weights hold what they read along the first axis, and what they give along the second.
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Embedding, nn.EmbeddingBag)
+# Their tables hold what they read along the first axis, and what they give along the second.
+_EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +63,7 @@ def make_rows(groups: Groups, net: nn.Module) -> list[Row]:
     rows: list[Row] = []
     above: list[str] = []
     for path, module in net.named_modules(remove_duplicate=False):
-        cells = frozenset(_find_cells(path, module, columns))
+        cells = frozenset(_find_cells(path, module, columns, groups.summed))
         if not cells and not any(True for _ in module.parameters(recurse=False)):
             continue
         names = path.split(".") if path else []
@@ -101,10 +102,13 @@ def _find_columns(groups: Groups) -> Mapping[tuple[str, int], Sequence[int | Non
 
 
 def _find_cells(
-    path: str, module: nn.Module, columns: Mapping[tuple[str, int], Sequence[int | None]]
+    path: str,
+    module: nn.Module,
+    columns: Mapping[tuple[str, int], Sequence[int | None]],
+    summed: Mapping[str, int],
 ) -> Iterator[Cell]:
     found = {
-        Cell(column=column, role=_find_role(module, parameter, axis))
+        Cell(column=column, role=_find_role(module, parameter, axis, summed.get(target)))
         for target, parameter in module.named_parameters(prefix=path, recurse=False, remove_duplicate=False)
         for axis in range(parameter.dim())
         for column in columns.get((target, axis), ())
@@ -114,7 +118,7 @@ def _find_cells(
     yield from (cell for cell in found if cell.role != "carries" or cell.column not in told)
 
 
-def _find_role(module: nn.Module, parameter: nn.Parameter, axis: int) -> Role:
+def _find_role(module: nn.Module, parameter: nn.Parameter, axis: int, summed: int | None) -> Role:
     if isinstance(module, _CONVOLUTIONS) and axis > 1:
         return "kernel"
     # A token of its own, (1, 1, units), is a vector too; a matrix of one row is none.
@@ -122,5 +126,7 @@ def _find_role(module: nn.Module, parameter: nn.Parameter, axis: int) -> Role:
         return "carries"
     if parameter.dim() == 1:
         return "carries"
-    first = 1 if isinstance(module, _TRANSPOSED) else 0
-    return "produces" if axis == first else "reads"
+    if summed is not None:
+        return "reads" if axis == summed else "produces"
+    # Where operators do not tell, as for weights of several names: rows are what a weight gives.
+    return "produces" if axis == (1 if isinstance(module, _EMBEDDINGS) else 0) else "reads"

@@ -44,8 +44,8 @@ _MARKS: Mapping[str, Mapping[str, object]] = {
 }
 _SHIFTS = {"produces": -0.09, "reads": 0.09, "carries": 0.0, "kernel": 0.0}
 _LEGEND = {
-    "produces": "produces the units (rows of a weight)",
-    "reads": "reads them (columns of a weight)",
+    "produces": "produces the units",
+    "reads": "reads them (sums over them)",
     "carries": "has one number per unit (a norm)",
     "kernel": "kernel of a convolution",
 }
