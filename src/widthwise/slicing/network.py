@@ -1,6 +1,6 @@
 """A network with its width groups, and a runner for each mode in which it is traced."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +13,11 @@ from widthwise.graph import (
     Atom,
     Example,
     FixedAxes,
+    Inference,
     KeptSet,
     Solver,
     StateAxes,
+    Trace,
     find_image_axes,
     infer_axes,
     trace_network,
@@ -33,6 +35,8 @@ Modes = tuple[bool, ...]
 
 class SlicedNetwork:
     """Traces a network on first use of a mode; all traces share one set of terms for the parameters.
+
+    Where evaluation leaves parameters unread, training is traced at once, so that they shrink with what they read.
 
     Follows the network to another device or dtype by tracing it again. A copy, and what is read from a pickle, traces
     its own network anew. The height and width of images are traced as fixed, which is faster and which some networks
@@ -159,14 +163,43 @@ class SlicedNetwork:
 
     def _start(self) -> None:
         """Trace the network in evaluation mode and find its groups."""
-        self._solver = Solver()
-        self._axes = StateAxes(self.net, self._solver)
         self._addresses = _find_addresses(self.net)
         trace = self._trace(training=False)
-        inference = infer_axes(trace, self._axes, self._solver)
-        self._groups = find_groups(self.net, inference, self._axes, self._selection)
+        inference = self._infer(trace)
+        if unread := _find_unread(trace, self._axes):
+            inference = self._learn_from_training(trace, inference, unread)
         modes: Modes = (False,) * len(self._modules)
         self._runners: dict[Modes, Runner] = {modes: Runner(self.net, Program(inference), self._example, self.factor)}
+
+    def _infer(self, trace: Trace, *others: Trace) -> Inference:
+        """Find the groups of a trace, with what other traces of the network say of its parameters."""
+        self._solver = Solver()
+        self._axes = StateAxes(self.net, self._solver)
+        inference, before = infer_axes(trace, self._axes, self._solver), -1
+        while others and before != self._solver.num_bindings:
+            before = self._solver.num_bindings
+            for each in (*others, trace):
+                inference = infer_axes(each, self._axes, self._solver)
+        self._groups = find_groups(self.net, inference, self._axes, self._selection)
+        return inference
+
+    def _learn_from_training(self, trace: Trace, inference: Inference, unread: Set[str]) -> Inference:
+        """Infer again where training reads parameters that evaluation does not, such as those of an auxiliary head.
+
+        Evaluation alone counts where training cannot be traced, or leaves other groups free.
+        """
+        try:
+            training = self._trace(training=True)
+        except TraceError:
+            return inference
+        if unread <= _find_unread(training, self._axes):
+            return inference
+        sizes = self._groups.sizes
+        try:
+            learnt = self._infer(trace, training)
+        except GroupError:
+            return self._infer(trace)
+        return learnt if self._groups.sizes == sizes else self._infer(trace)
 
     def _follow(self) -> None:
         kind = _find_kind(self.net)
@@ -188,7 +221,7 @@ class SlicedNetwork:
         self._runners[modes] = Runner(self.net, Program(inference), self._example, self.factor)
         return self._runners[modes]
 
-    def _trace(self, *, training: bool | None) -> Any:
+    def _trace(self, *, training: bool | None) -> Trace:
         with plain_context():
             fixed = find_image_axes(self._example, self._batch_dim) - self._opened
             return trace_network(self.net, self._example, training=training, batch_dim=self._batch_dim, fixed=fixed)
@@ -201,6 +234,14 @@ class SlicedNetwork:
                     f"group {group.name} must have free units in every mode, but in training mode it is tied down "
                     f"({getattr(term, 'reason', 'to another group')}); let training and evaluation use its units alike"
                 )
+
+
+def _find_unread(trace: Trace, axes: StateAxes) -> set[str]:
+    """Return the names of the parameters that nothing in a trace reads, by any of their names."""
+    parameters = {entry.placeholder: entry.target for entry in trace.state if not entry.is_held}
+    unread = {parameters[node.name] for node in trace.graph.nodes if node.name in parameters and not node.users}
+    read = set(parameters.values()) - unread
+    return {name for name in unread if read.isdisjoint(axes.names(name))}
 
 
 def _differ(given: Any, traced: Any, axis: int) -> bool:
