@@ -1,11 +1,14 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from tests.slicing.checks.planted import make_network, run_fully
 from widthwise.graph import Atom, Frozen, Product, Sum
-from widthwise.slicing.checks import NodeFailure
-from widthwise.slicing.checks.values import agree, cut_value, is_random, keep_mask, zero_dropped
+from widthwise.slicing.checks import FullRun, NodeFailure, check_restriction, check_shapes
+from widthwise.slicing.checks.values import agree, cut_value, is_random, keep_mask, refuse_to_judge, zero_dropped
 
 
 def test_a_full_run_gives_what_the_network_gives() -> None:
@@ -167,3 +170,23 @@ def test_operators_that_draw_are_known() -> None:
 
 def test_a_failure_is_one_line() -> None:
     assert str(NodeFailure(check="shapes", node="relu", reason="is off")) == "shapes: relu is off"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), torch.OutOfMemoryError("CUDA"), RuntimeError("DefaultCPUAllocator: can't allocate memory: you")],
+)
+@pytest.mark.parametrize(("check", "method"), [(check_shapes, "cut_state"), (check_restriction, "cut")])
+def test_a_lack_of_memory_is_no_fault_of_an_operator(
+    monkeypatch: pytest.MonkeyPatch, check: Callable[..., Any], method: str, error: Exception
+) -> None:
+    network = make_network(lambda s, x: s.o(s.a(x).relu()))
+    full = run_fully(network)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(FullRun, method, fail)
+    with pytest.raises(type(error)):
+        check(full, network.kept({"a": 2}))
+    refuse_to_judge(ValueError("shape '[2, 3]' is invalid"))

@@ -12,7 +12,16 @@ import torch
 from torch import fx
 
 from widthwise.slicing.checks.counted import find_counted
-from widthwise.slicing.checks.values import FullRun, Kept, NodeFailure, agree, cut_value, is_random, zero_dropped
+from widthwise.slicing.checks.values import (
+    FullRun,
+    Kept,
+    NodeFailure,
+    agree,
+    cut_value,
+    is_random,
+    refuse_to_judge,
+    zero_dropped,
+)
 
 __all__ = ["check_restriction"]
 
@@ -28,6 +37,7 @@ def check_restriction(full: FullRun, kept: Kept) -> tuple[dict[str, str], list[N
         try:
             found = cut.classify(node)
         except Exception as error:  # noqa: BLE001  (whatever an operator raises at wrong sizes is the finding)
+            refuse_to_judge(error)
             reason = f"cannot run on cut inputs: {(str(error) or type(error).__name__).splitlines()[0]}"
             failures.append(NodeFailure(check="restriction", node=node.name, reason=reason))
             continue

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from widthwise.slicing.checks.values import FullRun, Kept, NodeFailure
+from widthwise.slicing.checks.values import FullRun, Kept, NodeFailure, refuse_to_judge
 
 __all__ = ["check_shapes"]
 
@@ -21,6 +21,7 @@ def check_shapes(full: FullRun, kept: Kept) -> list[NodeFailure]:
         with torch.no_grad():
             certificate.run(full.program.sizes(kept), *full.cut_state(kept), *full.leaves)
     except Exception as error:  # noqa: BLE001  (whatever an operator raises at wrong sizes is the finding)
+        refuse_to_judge(error)
         certificate.fail(f"cannot run: {(str(error) or type(error).__name__).splitlines()[0]}")
     return certificate.failures
 

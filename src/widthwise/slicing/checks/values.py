@@ -26,7 +26,17 @@ from widthwise.graph import (
 from widthwise.slicing.program import Program
 from widthwise.slicing.runner import Runner
 
-__all__ = ["FullRun", "Kept", "NodeFailure", "agree", "cut_value", "is_random", "keep_mask", "zero_dropped"]
+__all__ = [
+    "FullRun",
+    "Kept",
+    "NodeFailure",
+    "agree",
+    "cut_value",
+    "is_random",
+    "keep_mask",
+    "refuse_to_judge",
+    "zero_dropped",
+]
 
 Kept = Mapping[int, KeptSet]
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
@@ -225,6 +235,13 @@ def _pack(value: torch.Tensor, axes: Axes, kept: Kept) -> torch.Tensor:
 
 def _is_cut(term: Term, kept: Kept) -> bool:
     return any(atom.key in kept for atom in atoms_of(term))
+
+
+def refuse_to_judge(error: Exception) -> None:
+    """Raise an error anew that says nothing about an operator: there was no memory left for it."""
+    words = ("can't allocate memory", "not enough memory")
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in str(error) for each in words):
+        raise error
 
 
 def _fill_in(term: Term, symbols: Mapping[Any, int]) -> Term:
