@@ -87,6 +87,11 @@ SOUND: dict[str, Trap] = {
     "2 units visited one by one by a convolution": Trap(
         function=lambda s, x: s.o(s.k(torch.stack([s.a(x), s.a(x).relu(), s.a(x).sigmoid()], 1))[:, 0]),
         parts=mlp(k=lambda: nn.Conv1d(3, 1, 1)), groups={"a": 8}),
+    "weights that a batch norm standardises": Trap(
+        function=lambda s, x: functional.linear(
+            s.a(x).relu(),
+            functional.batch_norm(s.o.weight[None], None, None, s.g, training=True, momentum=0.0)[0], s.o.bias),
+        parts=mlp(g=table(3)), groups={"a": 8}),
     "5 group norm after a grouped convolution": Trap(
         function=lambda s, x: s.d(s.n(s.c(x))).mean((2, 3)), shape=(3, 2, 5, 6), groups={"c": 2},
         parts=lambda: {"c": nn.Conv2d(2, 8, 3, groups=2), "n": nn.GroupNorm(4, 8), "d": nn.Conv2d(8, 3, 3)}),

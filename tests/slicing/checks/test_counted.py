@@ -77,6 +77,34 @@ def test_group_norm_counts_the_kept_channels_of_each_group(groups: int, channels
     torch.testing.assert_close(got[:, places], torch.group_norm(x[:, places], groups, *cut), rtol=1e-12, atol=1e-12)
 
 
+@given(st.integers(2, 4), st.integers(2, 4), st.integers(1, 5), st.booleans())
+def test_batch_norm_of_its_own_statistics_counts_the_kept_positions(
+    channels: int, units: int, kept: int, affine: bool
+) -> None:
+    kept = min(kept, units)
+    x, mask = randn(1, channels, units * 3), torch.zeros(1, channels, units * 3, dtype=torch.bool)
+    mask[..., : kept * 3] = True
+    scale = {"weight": randn(channels) if affine else None, "bias": randn(channels, seed=1) if affine else None}
+    rest = {"running_mean": None, "running_var": None, "training": True, "momentum": 0.0, "eps": 1e-6}
+    handler = find_counted(aten.batch_norm.default)
+    assert handler is not None
+    got = handler({**scale, **rest}, x, mask)[..., : kept * 3]
+    expected = torch.nn.functional.batch_norm(x[..., : kept * 3], **scale, **rest)
+    torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_batch_norm_of_known_statistics_carries_its_channels() -> None:
+    handler = find_counted(aten.batch_norm.default)
+    x, each = randn(2, 3, 4), randn(3)
+    assert handler is not None
+    arguments = {
+        "input": x, "weight": each, "bias": each, "running_mean": each, "running_var": each.exp(), "training": False,
+        "momentum": 0.1, "eps": 1e-5, "cudnn_enabled": False,
+    }  # fmt: skip
+    expected = torch.nn.functional.batch_norm(x, each, each.exp(), each, each)
+    assert torch.equal(handler(arguments, x, torch.ones_like(x, dtype=torch.bool)), expected)
+
+
 @pytest.mark.parametrize("target", [aten.sum.default, aten.max.dim, aten.relu.default, max])
 def test_other_operators_compute_on_zeros(target: Any) -> None:
     assert find_counted(target) is None

@@ -63,9 +63,16 @@ def _group_norm(arguments: Arguments, x: torch.Tensor, mask: torch.Tensor) -> to
     folded = x.reshape(x.shape[0], arguments["num_groups"], -1)
     kept = mask.reshape(folded.shape)
     y = _normalize(folded - _centre(folded, kept, [2]), kept, [2], {"eps": arguments["eps"]}).reshape(x.shape)
-    channels = (1, -1, *([1] * (x.dim() - 2)))
-    scale = {name: None if (each := arguments[name]) is None else each.reshape(channels) for name in ("weight", "bias")}
-    return _scale(y, scale)
+    return _scale_channels(y, arguments)
+
+
+def _batch_norm(arguments: Arguments, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    if not arguments["training"]:
+        return torch.ops.aten.batch_norm.default(**arguments)
+    # Standardised weights are read as one sample, whose positions are the units that they sum over.
+    axes = [axis for axis in range(x.dim()) if axis != 1]
+    y = _normalize(x - _centre(x, mask, axes), mask, axes, {"eps": arguments["eps"]})
+    return _scale_channels(y, arguments)
 
 
 def _greatest(arguments: Arguments, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -102,9 +109,16 @@ def _scale(y: torch.Tensor, arguments: Arguments) -> torch.Tensor:
     return y if bias is None else y + bias
 
 
+def _scale_channels(y: torch.Tensor, arguments: Arguments) -> torch.Tensor:
+    channels = (1, -1, *([1] * (y.dim() - 2)))
+    scale = {name: None if (each := arguments[name]) is None else each.reshape(channels) for name in ("weight", "bias")}
+    return _scale(y, scale)
+
+
 _COUNTED: Mapping[str, Handler] = {
     "aten::mean": _mean, "aten::var": _variance, "aten::std": _deviation, "aten::var_mean": _variance_and_mean,
     "aten::std_mean": _deviation_and_mean, "aten::layer_norm": _layer_norm, "aten::rms_norm": _rms_norm,
-    "aten::group_norm": _group_norm, "aten::amax": _greatest, "aten::amin": _least, "aten::max.default": _greatest,
+    "aten::group_norm": _group_norm, "aten::batch_norm": _batch_norm, "aten::amax": _greatest, "aten::amin": _least,
+    "aten::max.default": _greatest,
     "aten::min.default": _least, "aten::logsumexp": _log_sum_exp,
 }  # fmt: skip
