@@ -10,6 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
 from torch.nn import functional
 
 from tests.networks import assert_same
@@ -119,6 +120,47 @@ def _write_another_dtype(s: Any, x: Tensor) -> Tensor:
     return s.o(y.double())
 
 
+def _write_under_the_last_name(s: Any, x: Tensor) -> Tensor:
+    return s.o(s.a(x).view(-1, 2, 3).mul(2).flatten(1).relu_().mul(2).unsqueeze(1).add_(1).squeeze(1))
+
+
+def _fill_stretches(s: Any, x: Tensor) -> Tensor:
+    y, mask = s.a(x), x.new_ones(6, 6)
+    mask[1:3, 2:4] = 2
+    mask[2:, 3] = 0.5
+    mask[0].zero_()
+    before = y.sum(1, keepdim=True)
+    y[:, 1:3] = 0
+    y[0] = 1
+    return s.o(y @ mask + before)
+
+
+def _fill_under_another_stretch(s: Any, x: Tensor) -> Tensor:
+    y = s.a(x)
+    z = y[:, :2]
+    y[:, 1:3] = 0
+    return s.o(y) + z.sum(1, keepdim=True)
+
+
+def _fill_a_stretch_of_a_view(s: Any, x: Tensor) -> Tensor:
+    y = s.a(x)
+    y.view(-1, 2, 3)[:, 0] = 1
+    return s.o(y)
+
+
+def _fill_what_is_read_by_its_stretch(s: Any, x: Tensor) -> Tensor:
+    y = s.a(x)
+    z = y[:, 1:3]
+    z[:, :1] = 0
+    return s.o(y) + z.sum(1, keepdim=True)
+
+
+def _write_under_a_name_that_is_read_later(s: Any, x: Tensor) -> Tensor:
+    y = s.a(x)
+    y.view(-1, 2, 3).relu_()
+    return s.o(y)
+
+
 def _stop(s: Any, x: Tensor) -> Tensor:
     y = s.a(x)
     with torch.no_grad():
@@ -151,12 +193,16 @@ REGIONS: dict[str, Function] = {
 }  # fmt: skip
 SIMPLE: dict[str, Function] = {
     **IMAGES, **REGIONS, "twice on one value": _write_twice, "dropout": _drop,
-    "what was made of nothing": _write_to_what_was_made,
+    "what was made of nothing": _write_to_what_was_made, "the last name": _write_under_the_last_name,
+    "stretches": _fill_stretches,
 }  # fmt: skip
 OTHERS: dict[str, Function] = {
     "a view": _write_to_a_view, "under a view": _write_under_a_view, "an input": _write_to_an_input,
     "under letters": _write_under_a_letter, "what a dropout hands on": _write_to_what_a_dropout_hands_on,
-    "a comparison": _compare, "a power": _raise, "another dtype": _write_another_dtype,
+    "under another stretch": _fill_under_another_stretch, "a stretch of a view": _fill_a_stretch_of_a_view,
+    "what its stretch reads": _fill_what_is_read_by_its_stretch,
+    "a name that is read later": _write_under_a_name_that_is_read_later, "a comparison": _compare, "a power": _raise,
+    "another dtype": _write_another_dtype,
 }  # fmt: skip
 # `run_decompositions` of torch 2.13 takes no notice of these views either.
 LOST_BY_TORCH = {"under letters", "what a dropout hands on"}
@@ -171,7 +217,9 @@ def run(program: ExportedProgram, net: nn.Module, x: Tensor) -> tuple[Tensor, ..
     """Run a graph on copies of the network's tensors and the input; returns what it writes, and its outputs."""
     program.graph_module.recompile()
     torch.manual_seed(1)
-    return program.graph_module(*[value.clone() for value in program.state_dict.values()], x.clone())
+    held = {**program.state_dict, **program.constants}
+    targets = [spec.target for spec in program.graph_signature.input_specs if spec.kind is not InputKind.USER_INPUT]
+    return program.graph_module(*[held[target].clone() for target in targets], x.clone())
 
 
 def rewrite(program: ExportedProgram) -> ExportedProgram:

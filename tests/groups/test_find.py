@@ -76,9 +76,9 @@ def test_several_groups_of_one_module_are_numbered_past_names_that_are_taken() -
     )
     assert groups_of(net, torch.randn(3, 5)).sizes == {"w.0": 4, "w.1.0": 2, "w.1.1": 3}
     names = ["w", "w", "w.0"]
-    from widthwise.groups.find import _unique_names
+    from widthwise.groups.find import unique_names
 
-    assert _unique_names(names) == ["w.1", "w.2", "w.0"]
+    assert unique_names(names) == ["w.1", "w.2", "w.0"]
 
 
 def test_units_that_come_from_no_parameter_are_no_group() -> None:

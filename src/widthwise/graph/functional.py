@@ -14,6 +14,7 @@ import torch
 from torch import fx
 
 from widthwise.graph.overload import arguments_by_name, overload_name, schema_arguments
+from widthwise.graph.patch import FILLS, is_patch, put_back
 from widthwise.graph.shape import fake_tensors
 
 __all__ = ["inline_regions", "is_simple", "make_functional"]
@@ -49,23 +50,30 @@ def inline_regions(module: fx.GraphModule) -> None:
 
 
 def is_simple(graph: fx.Graph) -> bool:
-    """Return whether every write in place is to a value of its own that nothing has looked at by another name."""
+    """Return whether every write in place is to a value that nothing looks at by another name, then or later."""
     looked_at: set[fx.Node] = set()
+    done: set[fx.Node] = set()
     for node in graph.nodes:
-        if node.op == "get_attr" or (node.op == "call_function" and not _is_simple_node(node, looked_at)):
+        if node.op == "get_attr" or (node.op == "call_function" and not _is_simple_node(node, looked_at, done)):
             return False
         looked_at.update(_aliased(node))
+        done.add(node)
     return True
 
 
 def make_functional(graph: fx.Graph) -> None:
     """Turn the writes of a simple graph into values; in place."""
     done: set[fx.Node] = set()
-    for node in graph.nodes:
+    for node in list(graph.nodes):
         done.add(node)
         if node.op == "call_function" and (target := _functional(node)) is not None:
-            node.target = target
-            node.args[0].replace_all_uses_with(node, delete_user_cb=lambda user: user not in done)
+            is_part = is_patch(node, done, _looks_at_others)
+            node.target, written, value = target, node.args[0], node
+            if is_part:
+                written, inserted = put_back(node)
+                done.update(inserted)
+                value = inserted[-1]
+            written.replace_all_uses_with(value, delete_user_cb=lambda user: user not in done)
 
 
 def _region_of(module: fx.GraphModule, node: fx.Node) -> fx.GraphModule | None:
@@ -108,7 +116,7 @@ def _detach(node: fx.Node) -> fx.Node:
     return new
 
 
-def _is_simple_node(node: fx.Node, looked_at: set[fx.Node]) -> bool:
+def _is_simple_node(node: fx.Node, looked_at: set[fx.Node], done: set[fx.Node]) -> bool:
     schema = getattr(node.target, "_schema", None)
     if schema is None:
         return not isinstance(node.target, _Region)
@@ -121,9 +129,25 @@ def _is_simple_node(node: fx.Node, looked_at: set[fx.Node]) -> bool:
     return (
         _functional(node) is not None
         and written.op == "call_function"
-        and written not in looked_at
-        and not _looks_at_others(written)
-        and all(_dtype(source) == _dtype(written) for source in node.all_input_nodes)
+        and (is_patch(node, done, _looks_at_others) or (written not in looked_at and _is_last_name(written, done)))
+        # A number that is filled in takes the dtype of what it is written to.
+        and (node.target in FILLS or all(_dtype(source) == _dtype(written) for source in node.all_input_nodes))
+    )
+
+
+def _is_last_name(node: fx.Node, done: set[fx.Node]) -> bool:
+    """Whether what a node looks at, if anything, has no other name and is read no more: `flatten` before `relu_`.
+
+    Args:
+        node: A value that is about to be written.
+        done: The nodes before the write.
+    """
+    if not _looks_at_others(node):
+        return True
+    return node.op == "call_function" and all(
+        _is_last_name(source, done)
+        and all(user is node or (user in done and source not in _aliased(user)) for user in source.users)
+        for source in node.all_input_nodes
     )
 
 
