@@ -1,7 +1,9 @@
+import copy
 import inspect
 import warnings
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -103,6 +105,18 @@ def test_a_network_that_cannot_be_traced_is_an_error() -> None:
 
     with pytest.raises(TraceError, match="Branching"):
         Elastic(Branching([4, 6, 4]), (torch.randn(2, 4),))
+
+
+def test_a_network_may_be_traced_by_reading_its_code() -> None:
+    class Rectified(MLP):
+        def forward(self, x_BI: Tensor) -> Tensor:
+            return super().forward(torch.from_numpy(np.maximum(x_BI.numpy(), 0)))
+
+    x = torch.randn(3, 4)
+    model = Elastic(Rectified([4, 6, 3]), (x,), strict=True).eval()
+    for each in (model, copy.deepcopy(model)):
+        with each.at(0.5):
+            assert_same(each(x), model.extract(0.5)(x))
 
 
 def test_the_law_and_the_groups_are_printed() -> None:

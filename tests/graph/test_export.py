@@ -2,6 +2,7 @@ import inspect
 import logging
 from typing import Any
 
+import numpy as np
 import pytest
 import sympy
 import torch
@@ -29,9 +30,9 @@ class Branch(nn.Module):
         return x if x.sum() > 0 else -x
 
 
-def error_of(net: nn.Module, *args: Any) -> str:
+def error_of(net: nn.Module, *args: Any, strict: bool = False) -> str:
     with pytest.raises(TraceError) as caught:
-        shapes(net, *args)
+        export_network(net, Example(args=args, kwargs={}), strict=strict)
     return str(caught.value)
 
 
@@ -86,8 +87,22 @@ def test_what_cannot_be_traced_is_an_error_of_one_line() -> None:
     assert message.startswith(
         f"torch.export must be able to trace Branch, got at test_export.py:{line}: Could not guard"
     )
-    assert message.endswith("; rewrite what it names, or place ww.StructuralDropout by hand")
+    assert message.endswith(
+        '; rewrite what it names, try strict=True, name the part that can be traced with submodule="...", name the '
+        "widths with groups=[...], or place ww.StructuralDropout by hand"
+    )
+    assert "try strict" not in error_of(Branch(), X, strict=True)
     assert "\n" not in message
+
+
+def test_what_numpy_computes_can_be_traced_by_reading_the_code() -> None:
+    class Rectified(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.from_numpy(np.maximum(x.numpy(), 0)) + 1
+
+    assert ".numpy() is not supported" in error_of(Rectified(), X)
+    program = export_network(Rectified(), Example(args=(X,), kwargs={}), strict=True)
+    assert torch.equal(program.module()(X), X.relu() + 1)
 
 
 def test_a_network_that_does_not_run_is_an_error_of_its_own() -> None:

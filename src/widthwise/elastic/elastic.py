@@ -57,6 +57,7 @@ class Elastic(nn.Module):
         values: Whether the width of values inside a head shrinks too, besides the number of heads.
         freeze: Patterns of group or parameter names, as in a shell; what matches keeps its size.
         only: Such patterns; what matches none of them keeps its size.
+        strict: Whether torch.export reads the Python of the network instead of running it, which some networks need.
         generator: Draws the widths, on the CPU; by default one of its own, seeded from `torch.initial_seed()`.
 
     Attributes:
@@ -94,6 +95,7 @@ class Elastic(nn.Module):
         values: bool = False,
         freeze: Sequence[str] = (),
         only: Sequence[str] = (),
+        strict: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -102,7 +104,9 @@ class Elastic(nn.Module):
         check_generator(self.generator)
         selection = Selection(stream=stream, queries=queries, values=values, freeze=tuple(freeze), only=tuple(only))
         example = None if example_inputs is None else as_example(example_inputs)
-        self._engine = make_engine(net, example, groups=groups, law=self.law, selection=selection, batch_dim=batch_dim)
+        self._engine = make_engine(
+            net, example, groups=groups, law=self.law, selection=selection, batch_dim=batch_dim, strict=strict
+        )
         self.net = net
         self.training = net.training
         self.output_affine = self._engine.affine = self._make_affine() if output_affine else None

@@ -24,6 +24,7 @@ def make_engine(
     law: Law,
     selection: Selection,
     batch_dim: int,
+    strict: bool,
 ) -> Engine:
     """Return what runs a network; `Elastic` tells of its arguments.
 
@@ -47,4 +48,6 @@ def make_engine(
     if example is None:
         raise TraceError("expected example_inputs, got none; give the inputs of one call, or name the groups (groups=)")
     factor = None if law.rescale == "none" else law.factor
-    return TracedEngine(SlicedNetwork(net, example, batch_dim=batch_dim, factor=factor, selection=selection))
+    return TracedEngine(
+        SlicedNetwork(net, example, batch_dim=batch_dim, factor=factor, selection=selection, strict=strict)
+    )

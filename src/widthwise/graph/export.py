@@ -27,9 +27,19 @@ _MACHINERY = (Path(torch.__file__).parent, Path(__file__).parents[1])
 
 FixedAxes = frozenset[tuple[int, int]]
 
+_WAYS_OUT = (
+    'name the part that can be traced with submodule="...", name the widths with groups=[...], or place '
+    "ww.StructuralDropout by hand"
+)
+
 
 def export_network(
-    net: nn.Module, example: Example, fixed: FixedAxes = frozenset(), batched: FixedAxes = frozenset()
+    net: nn.Module,
+    example: Example,
+    fixed: FixedAxes = frozenset(),
+    batched: FixedAxes = frozenset(),
+    *,
+    strict: bool = False,
 ) -> ExportedProgram:
     """Return the exported and functionalised program of a network.
 
@@ -38,6 +48,7 @@ def export_network(
         example: Inputs of one call.
         fixed: Input axes that keep the example's size, as (leaf, axis); so do axes of size 1, all others are dynamic.
         batched: Input axes that are to be one and the same dynamic size, where the trace may not find that by itself.
+        strict: Whether torch.export reads the Python of the network instead of running it.
 
     Raises:
         TraceError: torch.export cannot trace the network.
@@ -45,7 +56,7 @@ def export_network(
     dynamic = _by_name(net, _mark_axes(example, fixed, batched))
     try:
         with silence():
-            program = torch.export.export(net, example.args, example.kwargs, dynamic_shapes=dynamic, strict=False)
+            program = torch.export.export(net, example.args, example.kwargs, dynamic_shapes=dynamic, strict=strict)
             inline_regions(program.graph_module)
             if not is_simple(program.graph):
                 return program.run_decompositions({torch.ops.aten.instance_norm.default: write_out_updates})
@@ -55,7 +66,7 @@ def export_network(
         _check_runs(net, example)
         raise TraceError(
             f"torch.export must be able to trace {type(net).__name__}, got{_find_place(error)}: {_summarize(error)}; "
-            "rewrite what it names, or place ww.StructuralDropout by hand"
+            f"rewrite what it names, {'' if strict else 'try strict=True, '}{_WAYS_OUT}"
         ) from error
 
 

@@ -115,6 +115,7 @@ def trace_network(
     training: bool | None = None,
     batch_dim: int = 0,
     fixed: FixedAxes = frozenset(),
+    strict: bool = False,
 ) -> Trace:
     """Trace a network with every input axis dynamic where the network allows it.
 
@@ -124,6 +125,7 @@ def trace_network(
         training: Trace in training (True) or evaluation mode (False) throughout; None keeps every module's own mode.
         batch_dim: The batch axis of the first tensor input.
         fixed: Input axes that keep the example's size, as (leaf, axis).
+        strict: Whether torch.export reads the Python of the network instead of running it.
 
     Raises:
         TraceError: torch.export cannot trace the network, or its batch size is fixed or ambiguous.
@@ -137,12 +139,12 @@ def trace_network(
     with _mode(net, training=False):
         told = find_samples(net, enlarged, batch_dim)
     with _mode(net, training):
-        program = _export_told(net, enlarged, batch_dim, fixed, told)
+        program = _export_told(net, enlarged, batch_dim, fixed, told, strict=strict)
         if _find_batch_symbol(program, batch_dim) is None:
             # Fixed only because it is as long as another axis, perhaps: try once more with a longer one.
             enlarged = enlarge_batch(example, batch_dim, 2)
             try:
-                program = _export_told(net, enlarged, batch_dim, fixed, told)
+                program = _export_told(net, enlarged, batch_dim, fixed, told, strict=strict)
             except TraceError as error:
                 raise TraceError(refusal) from error
         trace = _read_program(program, enlarged, batch_dim, is_training, refusal)
@@ -151,7 +153,13 @@ def trace_network(
 
 
 def _export_told(
-    net: nn.Module, example: Example, batch_dim: int, fixed: FixedAxes, told: Mapping[int, bool | None]
+    net: nn.Module,
+    example: Example,
+    batch_dim: int,
+    fixed: FixedAxes,
+    told: Mapping[int, bool | None],
+    *,
+    strict: bool,
 ) -> ExportedProgram:
     """Export with one batch for all inputs that hold samples; where that fails, with what the trace finds by itself."""
     batched = frozenset((leaf, batch_dim) for leaf, holds in told.items() if holds)
@@ -159,18 +167,24 @@ def _export_told(
         leaves = example.leaves()
         first = next(i for i, leaf in enumerate(leaves) if isinstance(leaf, torch.Tensor) and leaf.dim() > batch_dim)
         try:
-            return _export(net, example, batch_dim, fixed, batched | {(first, batch_dim)})
+            return _export(net, example, batch_dim, fixed, batched | {(first, batch_dim)}, strict=strict)
         except TraceError:
             pass
-    return _export(net, example, batch_dim, fixed)
+    return _export(net, example, batch_dim, fixed, strict=strict)
 
 
 def _export(
-    net: nn.Module, example: Example, batch_dim: int, fixed: FixedAxes, batched: FixedAxes = frozenset()
+    net: nn.Module,
+    example: Example,
+    batch_dim: int,
+    fixed: FixedAxes,
+    batched: FixedAxes = frozenset(),
+    *,
+    strict: bool,
 ) -> ExportedProgram:
     """Export, and again with those axes fixed that the network ties by an equation: a flattened image has one size."""
     while True:
-        program = export_network(net, example, fixed, batched)
+        program = export_network(net, example, fixed, batched, strict=strict)
         tied = _find_tied_axes(program, _find_batch_symbol(program, batch_dim))
         if tied <= fixed:
             return program

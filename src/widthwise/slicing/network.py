@@ -48,6 +48,7 @@ class SlicedNetwork:
         batch_dim: The batch axis of the first input.
         factor: The rescale that weights take where they read units; None for none.
         selection: Which width groups are wanted.
+        strict: Whether torch.export reads the Python of the network instead of running it.
     """
 
     def __init__(
@@ -58,10 +59,12 @@ class SlicedNetwork:
         batch_dim: int = 0,
         factor: Factor | None = None,
         selection: Selection = ALL,
+        strict: bool = False,
     ) -> None:
         self.net = net
         self.factor = factor
         self._selection = selection
+        self._strict = strict
         self._batch_dim = batch_dim
         self._example = example
         self._modules = list(net.modules())
@@ -156,6 +159,7 @@ class SlicedNetwork:
             "batch_dim": self._batch_dim,
             "factor": self.factor,
             "selection": self._selection,
+            "strict": self._strict,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -224,7 +228,14 @@ class SlicedNetwork:
     def _trace(self, *, training: bool | None) -> Trace:
         with plain_context():
             fixed = find_image_axes(self._example, self._batch_dim) - self._opened
-            return trace_network(self.net, self._example, training=training, batch_dim=self._batch_dim, fixed=fixed)
+            return trace_network(
+                self.net,
+                self._example,
+                training=training,
+                batch_dim=self._batch_dim,
+                fixed=fixed,
+                strict=self._strict,
+            )
 
     def _check_groups(self) -> None:
         for group in self._groups:
