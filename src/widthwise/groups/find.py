@@ -23,7 +23,9 @@ from widthwise.groups.summed import find_summed
 __all__ = ["find_groups", "unique_names"]
 
 
-def find_groups(net: nn.Module, inference: Inference, state: StateAxes, selection: Selection = ALL) -> Groups:
+def find_groups(
+    net: nn.Module, inference: Inference, state: StateAxes, selection: Selection = ALL, *, path: str = ""
+) -> Groups:
     """Return the width groups of a network.
 
     Args:
@@ -31,13 +33,14 @@ def find_groups(net: nn.Module, inference: Inference, state: StateAxes, selectio
         inference: What is known of its trace.
         state: The axes of its parameters and buffers.
         selection: Which groups are wanted.
+        path: Where the network is part of a larger one, its name there; all names are then those of the larger one.
 
     Raises:
         GroupError: Nothing in the network can shrink, and the message lists why; or a pattern matches nothing.
     """
-    names = _name_atoms(inference, state)
+    names = {atom: _qualify(name, path) for atom, name in _name_atoms(inference, state).items()}
     _freeze_ghosts(inference, state, names)
-    found = _draft(inference, state, names)
+    found = _draft(inference, state, names, path)
     selection.check([name for group in found for name in (group.name, *(member.target for member in group.members))])
     for group in found:
         reason = selection.refuse(group.name, [member.target for member in group.members])
@@ -46,7 +49,7 @@ def find_groups(net: nn.Module, inference: Inference, state: StateAxes, selectio
     kept = [
         group for group in found if inference.solver.resolve(Atom(group.key, group.size)) == Atom(group.key, group.size)
     ]
-    frozen = _find_frozen(net, _resolve(inference, state))
+    frozen = _find_frozen(net, _resolve(inference, state, path), path)
     if not kept:
         raise GroupError(_nothing_to_shrink(net, frozen))
     titles = {Atom(group.key, group.size): group.name for group in kept}
@@ -54,9 +57,9 @@ def find_groups(net: nn.Module, inference: Inference, state: StateAxes, selectio
     return Groups(following, frozen, find_sized_constants(inference, titles), find_summed(inference, state))
 
 
-def _draft(inference: Inference, state: StateAxes, names: Mapping[Atom, str]) -> list[Group]:
+def _draft(inference: Inference, state: StateAxes, names: Mapping[Atom, str], path: str) -> list[Group]:
     """Return every group that the network has, before anybody chose among them."""
-    resolved = _resolve(inference, state)
+    resolved = _resolve(inference, state, path)
     members = _find_members(resolved)
     ordered = [atom for atom in names if atom in members]
     kinds = find_kinds(inference, ordered, find_inner(inference))
@@ -71,8 +74,15 @@ def _title(name: str, kind: Kind) -> str:
     return name if kind in ("units", "stream") else f"{name}.{kind}"
 
 
-def _resolve(inference: Inference, state: StateAxes) -> dict[str, Axes]:
-    return {target: tuple(inference.solver.resolve(term) for term in axes) for target, axes in state.targets.items()}
+def _resolve(inference: Inference, state: StateAxes, path: str) -> dict[str, Axes]:
+    return {
+        _qualify(target, path): tuple(inference.solver.resolve(term) for term in axes)
+        for target, axes in state.targets.items()
+    }
+
+
+def _qualify(name: str, path: str) -> str:
+    return f"{path}.{name}" if path and name else path or name
 
 
 def _let_follow(groups: list[Group], inference: Inference, selection: Selection) -> list[Group]:
@@ -151,8 +161,8 @@ def _find_members(resolved: Mapping[str, Axes]) -> dict[Atom, list[Member]]:
     return members
 
 
-def _find_frozen(net: nn.Module, resolved: Mapping[str, Axes]) -> list[FrozenAxis]:
-    parameters = {name for name, _ in net.named_parameters(remove_duplicate=False)}
+def _find_frozen(net: nn.Module, resolved: Mapping[str, Axes], path: str) -> list[FrozenAxis]:
+    parameters = {_qualify(name, path) for name, _ in net.named_parameters(remove_duplicate=False)}
     return [
         FrozenAxis(
             target=target,

@@ -22,6 +22,7 @@ _REMEDIES = (
     ("unsound, ", "report the operator, or replace its rule: widthwise.graph.rule"),
     ("freeze=", "leave out freeze="),
     ("matches none of only=", "add it to only="),
+    ("also used outside of ", "use it inside alone, or copy it"),
     ("never written: ", _USE),
     ("never read: ", _USE),
     # Buffers and constants of floats have axes of their own in `graph/infer.py`; those of whole numbers are frozen.

@@ -1,12 +1,10 @@
 """A network with its width groups, and a runner for each mode in which it is traced."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from widthwise._shared import GroupError, TraceError
 from widthwise.graph import (
@@ -24,6 +22,7 @@ from widthwise.graph import (
 )
 from widthwise.groups import ALL, Groups, Selection, find_groups
 from widthwise.slicing.context import plain_context
+from widthwise.slicing.placement import find_placement, move_example
 from widthwise.slicing.program import Program
 from widthwise.slicing.rescale import Factor
 from widthwise.slicing.runner import Runner
@@ -49,6 +48,9 @@ class SlicedNetwork:
         factor: The rescale that weights take where they read units; None for none.
         selection: Which width groups are wanted.
         strict: Whether torch.export reads the Python of the network instead of running it.
+        path: Where the network is part of a larger one, its name there; its groups have the names of the larger one.
+        shared: The parameters and buffers that the larger one uses too, by their names in this one; they keep their
+            size.
     """
 
     def __init__(
@@ -60,15 +62,19 @@ class SlicedNetwork:
         factor: Factor | None = None,
         selection: Selection = ALL,
         strict: bool = False,
+        path: str = "",
+        shared: Collection[str] = (),
     ) -> None:
         self.net = net
         self.factor = factor
         self._selection = selection
         self._strict = strict
+        self._path = path
+        self._shared = tuple(shared)
         self._batch_dim = batch_dim
         self._example = example
         self._modules = list(net.modules())
-        self._kind = _find_kind(net)
+        self._placement = find_placement(net)
         self._opened: FixedAxes = frozenset()
         self._start()
 
@@ -160,6 +166,8 @@ class SlicedNetwork:
             "factor": self.factor,
             "selection": self._selection,
             "strict": self._strict,
+            "path": self._path,
+            "shared": self._shared,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -179,12 +187,15 @@ class SlicedNetwork:
         """Find the groups of a trace, with what other traces of the network say of its parameters."""
         self._solver = Solver()
         self._axes = StateAxes(self.net, self._solver)
+        for name in self._shared:
+            for term in self._axes.of(name):
+                self._solver.freeze(term, f"also used outside of {self._path}")
         inference, before = infer_axes(trace, self._axes, self._solver), -1
         while others and before != self._solver.num_bindings:
             before = self._solver.num_bindings
             for each in (*others, trace):
                 inference = infer_axes(each, self._axes, self._solver)
-        self._groups = find_groups(self.net, inference, self._axes, self._selection)
+        self._groups = find_groups(self.net, inference, self._axes, self._selection, path=self._path)
         return inference
 
     def _learn_from_training(self, trace: Trace, inference: Inference, unread: Set[str]) -> Inference:
@@ -206,10 +217,10 @@ class SlicedNetwork:
         return learnt if self._groups.sizes == sizes else self._infer(trace)
 
     def _follow(self) -> None:
-        kind = _find_kind(self.net)
-        if kind != self._kind:
-            self._example = _convert(self._example, self._kind, kind)
-            self._kind = kind
+        placement = find_placement(self.net)
+        if placement != self._placement:
+            self._example = move_example(self._example, self._placement, placement)
+            self._placement = placement
             self._start()
 
     def _trace_mode(self, modes: Modes) -> Runner:
@@ -261,29 +272,6 @@ def _differ(given: Any, traced: Any, axis: int) -> bool:
     return both and given.dim() == traced.dim() and given.shape[axis] != traced.shape[axis]
 
 
-Kind = tuple[torch.device, torch.dtype] | None
-
-
-def _find_kind(net: nn.Module) -> Kind:
-    """Device and dtype of the first parameter, which tell whether a network was moved."""
-    first = next(net.parameters(), None)
-    return None if first is None else (first.device, first.dtype)
-
-
 def _find_addresses(net: nn.Module) -> list[int]:
     tensors = [*net.parameters(), *net.buffers()]
     return [0 if tensor.is_meta else tensor.untyped_storage().data_ptr() for tensor in tensors]
-
-
-def _convert(example: Example, before: Kind, after: Kind) -> Example:
-    """Return the example on the device and in the dtype that a network was moved to."""
-    assert before is not None
-    assert after is not None
-
-    def convert(leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor):
-            return leaf
-        return leaf.to(after[0], after[1] if leaf.dtype == before[1] else leaf.dtype)
-
-    args, kwargs = pytree.tree_map(convert, (example.args, example.kwargs))
-    return Example(args=args, kwargs=kwargs)
