@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from tests.networks import assert_same, kept_of, make_generator, make_model, shared_model
 from widthwise._shared import DataError, TraceError
 from widthwise.elastic import Elastic, Law
-from widthwise.slicing import has_batch_norm, recalibrate
+from widthwise.graph import Example
+from widthwise.slicing import Form, has_batch_norm, recalibrate, recalibrate_module
 
 WIDTHS = {"mlp-norm": {"fc1": 4, "fc2": 3}, "resnet": {"stem": 3}}
 
@@ -44,6 +45,51 @@ def test_recalibration_is_that_of_pytorch(name: str, shape: tuple[int, ...]) -> 
         assert_same(own, {key: value for key, value in expected.named_buffers() if "num_batches" not in key})
         assert_same(small(batches[0]), expected(batches[0]))
         assert not torch.allclose(small(batches[0]), before(batches[0]))
+
+
+@pytest.mark.parametrize("form", ["module", "graph"])
+@pytest.mark.parametrize(("name", "shape"), [("mlp-norm", (2, 3)), ("resnet", (2, 6, 6))])
+def test_a_module_is_recalibrated_as_its_graph_is(name: str, shape: tuple[int, ...], form: Form) -> None:
+    model, batches = shared_model(name), make_batches(shape)
+    small = model.extract(WIDTHS[name], form=form)
+    recalibrate_module(small, [Example(args=(batch,), kwargs={}) for batch in batches])
+    assert_same(small.state_dict(), model.extract(WIDTHS[name], form=form, calibrate=batches).state_dict())
+    assert not any(module.training for module in small.modules())
+
+
+def test_functions_that_normalise_are_recalibrated_and_one_that_uses_its_batch_is_not() -> None:
+    class Functions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            for name in "abcd":
+                self.register_buffer(f"mean_{name}", torch.zeros(3, dtype=torch.float64))
+                self.register_buffer(f"var_{name}", torch.ones(3, dtype=torch.float64))
+
+        def forward(self, x: Tensor) -> Tensor:
+            one = torch.batch_norm(x, None, None, self.mean_a, self.var_a, False, 0.1, 1e-5, False)
+            norm = torch.ops.aten._native_batch_norm_legit_no_training.default
+            other = norm(x, None, None, self.mean_b, self.var_b, 0.1, 1e-5)[0]
+            third = torch.ops.aten.batch_norm.default(x, None, None, self.mean_c, self.var_c, False, 0.1, 1e-5, False)
+            fourth = nn.functional.batch_norm(x, self.mean_d, self.var_d, training=True, momentum=0.0)
+            return torch.stack([one, other, third, fourth])
+
+    net, (batch,) = Functions().eval(), make_batches((3,), (6,))
+    recalibrate_module(net, [Example(args=(batch,), kwargs={})])
+    assert_same([net.mean_a, net.mean_b, net.mean_c], [batch.mean(0)] * 3)
+    assert_same([net.var_a, net.var_b, net.var_c], [batch.var(0)] * 3)
+    assert_same([net.mean_d, net.var_d], [torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)])
+    assert_same(net(batch)[0], net(batch)[2])
+
+
+def test_a_module_needs_batches_of_several_values() -> None:
+    net = nn.BatchNorm1d(3, dtype=torch.float64).eval()
+    with pytest.raises(DataError, match=r"^calibration needs at least one batch, got an empty loader; pass training"):
+        recalibrate_module(net, [])
+    with pytest.raises(
+        DataError, match=r"more than one value per channel in every batch, got shape \(1, 3\); use larger"
+    ):
+        recalibrate_module(net, [Example(args=(make_batches((3,), (1,))[0],), kwargs={})])
+    assert not net.running_mean.any()
 
 
 def test_recalibration_leaves_the_full_network_alone() -> None:

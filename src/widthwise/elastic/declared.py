@@ -21,8 +21,7 @@ from widthwise.slicing import (
     Form,
     Verification,
     check_declared,
-    has_statistics,
-    recalibrate_modules,
+    recalibrate_module,
     take_samples,
 )
 
@@ -76,7 +75,8 @@ class DeclaredEngine(Engine):
     @property
     def has_statistics(self) -> bool:
         """Whether a batch norm uses running statistics in evaluation mode."""
-        return has_statistics(self.net)
+        norms = [module for module in self.net.modules() if isinstance(module, BatchNorm)]
+        return any(norm.running_mean is not None for norm in norms)
 
     def make_affine(self, num_octaves: int) -> OctaveAffine:  # noqa: ARG002
         """Refuse: which layer is the last one only a trace tells."""
@@ -135,7 +135,7 @@ class DeclaredEngine(Engine):
         if calibrate is not None and self.has_statistics:
             index, axis = next((i, axis) for i, axis in enumerate(self.input_batch_axes) if axis is not None)
             batches = take_samples(calibrate, self.example, leaf=index, axis=axis, num_samples=NUM_SAMPLES)
-            recalibrate_modules(small, batches)
+            recalibrate_module(small, batches)
         return small
 
     def count_macs(self, widths: Draw) -> int:

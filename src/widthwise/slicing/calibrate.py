@@ -3,25 +3,38 @@
 At another width a unit sees other inputs, so the running statistics of the full network are wrong for it (US-Nets
 [Yu & Huang 2019, section 3.3]; Once-for-All uses 2,000 images). Each normalisation is run on the statistics of its
 batch, which are averaged over its calls with equal weight, as PyTorch does with momentum=None. Works on the traced
-graph, so it needs no BatchNorm module and touches no mode.
+graph, or on a module by watching the functions that it calls; so it needs no BatchNorm module and touches no mode.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from widthwise._shared import DataError
-from widthwise.graph import arguments_by_name, overload_name
+from widthwise.graph import Example, arguments_by_name, overload_name
 from widthwise.slicing.program import Program
 
-__all__ = ["NUM_SAMPLES", "has_batch_norm", "recalibrate"]
+__all__ = ["NUM_SAMPLES", "has_batch_norm", "recalibrate", "recalibrate_module"]
 
 NUM_SAMPLES = 2048
 _BATCH_NORM = "aten::batch_norm.default"
 _INFERENCE_NORM = "aten::_native_batch_norm_legit_no_training.default"
+_NO_BATCH = "calibration needs at least one batch, got an empty loader; pass training samples"
+_ARGUMENTS = ("input", "weight", "bias", "running_mean", "running_var")
+# What modules and graphs call to normalise a batch, with the names of their arguments by position.
+_FUNCTIONS: dict[Any, tuple[str, ...]] = {
+    functional.batch_norm: (
+        "input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps",
+    ),
+    torch.batch_norm: (*_ARGUMENTS, "training", "momentum", "eps", "cudnn_enabled"),
+    torch.ops.aten.batch_norm.default: (*_ARGUMENTS, "training", "momentum", "eps", "cudnn_enabled"),
+    torch.ops.aten._native_batch_norm_legit_no_training.default: (*_ARGUMENTS, "momentum", "eps"),
+}  # fmt: skip
 
 
 def has_batch_norm(program: Program) -> bool:
@@ -50,8 +63,30 @@ def recalibrate(
         interpreter.run(sizes, *state, *leaves)
         num_batches += 1
     if num_batches == 0:
-        raise DataError("calibration needs at least one batch, got an empty loader; pass training samples")
+        raise DataError(_NO_BATCH)
     return {target: total / interpreter.num_calls[target] for target, total in interpreter.totals.items()}
+
+
+@torch.no_grad()
+def recalibrate_module(net: nn.Module, batches: Iterable[Example]) -> None:
+    """Measure the running statistics of a module anew, in place.
+
+    Args:
+        net: In evaluation mode; a norm that is called several times takes the average of its calls.
+        batches: The inputs of each batch.
+
+    Raises:
+        DataError: There is no batch, or one of them has a single value per channel.
+    """
+    watch = _Watch()
+    num_batches = 0
+    for inputs in batches:
+        with watch:
+            net(*inputs.args, **inputs.kwargs)
+        num_batches += 1
+    if num_batches == 0:
+        raise DataError(_NO_BATCH)
+    watch.write()
 
 
 class _Recalibration(fx.Interpreter):
@@ -70,20 +105,60 @@ class _Recalibration(fx.Interpreter):
             return super().run_node(n)
         named = arguments_by_name(n)
         given: dict[str, Any] = fx.map_arg(named, lambda source: self.env[source])
-        x = given["input"]
-        if math.prod(x.shape) == x.shape[1]:
-            raise DataError(
-                f"calibration needs more than one value per channel in every batch, got shape {tuple(x.shape)}; "
-                "use larger batches (drop_last=True of a DataLoader leaves out a last batch of one sample)"
-            )
-        axes = [axis for axis in range(x.dim()) if axis != 1]
-        for argument, value in (("running_mean", x.mean(axes)), ("running_var", x.var(axes, unbiased=True))):
+        for argument, value in _measure(given["input"]).items():
             source = named[argument]
             target = self._targets[source.name]
             self.totals[target] = self.totals[target] + value if target in self.totals else value
             self.num_calls[target] = self.num_calls.get(target, 0) + 1
-        y = torch.nn.functional.batch_norm(x, None, None, given["weight"], given["bias"], True, 0.0, given["eps"])
+        y = _normalize(given)
         return y if overload_name(n.target) == _BATCH_NORM else (y, None, None)
+
+
+class _Watch(TorchFunctionMode):
+    """Has every batch norm that is called use the statistics of its batch, and averages these per running mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: dict[int, list[tuple[Tensor, Tensor]]] = {}
+        self._buffers: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function; a batch norm on the statistics of its batch."""
+        given = {**dict(zip(_FUNCTIONS.get(func, ()), args, strict=False)), **(kwargs or {})}
+        if func not in _FUNCTIONS or given.get("training") or given["running_mean"] is None:
+            return func(*args, **(kwargs or {}))
+        mean, variance = given["running_mean"], given["running_var"]
+        measured = _measure(given["input"])
+        self._buffers[id(mean)] = mean, variance
+        self._calls.setdefault(id(mean), []).append((measured["running_mean"], measured["running_var"]))
+        y = _normalize(given)
+        return y if "training" in _FUNCTIONS[func] else (y, None, None)
+
+    def write(self) -> None:
+        """Put the averages in the place of the running statistics."""
+        for key, buffers in self._buffers.items():
+            for buffer, values in zip(buffers, zip(*self._calls[key], strict=True), strict=True):
+                buffer.copy_(torch.stack(values).mean(0))
+
+
+def _measure(x: Tensor) -> dict[str, Tensor]:
+    """Return the statistics of a batch by the argument of a batch norm that takes them.
+
+    Raises:
+        DataError: It has a single value per channel.
+    """
+    if math.prod(x.shape) == x.shape[1]:
+        raise DataError(
+            f"calibration needs more than one value per channel in every batch, got shape {tuple(x.shape)}; "
+            "use larger batches (drop_last=True of a DataLoader leaves out a last batch of one sample)"
+        )
+    axes = [axis for axis in range(x.dim()) if axis != 1]
+    return {"running_mean": x.mean(axes), "running_var": x.var(axes, unbiased=True)}
+
+
+def _normalize(given: Mapping[str, Any]) -> Tensor:
+    eps = given.get("eps", 1e-5)
+    return functional.batch_norm(given["input"], None, None, given.get("weight"), given.get("bias"), True, 0.0, eps)
 
 
 def _is_norm(node: fx.Node) -> bool:
