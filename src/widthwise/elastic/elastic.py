@@ -39,7 +39,8 @@ class Elastic(nn.Module):
     units that it keeps.
 
     Args:
-        net: Any module that torch.export can trace. It is not changed; its parameters are the model's.
+        net: Any module that torch.export can trace, or one with such a `submodule`, or one whose `groups` are named. It
+            is not changed; its parameters are the model's.
         example_inputs: A tuple of positional or a dict of keyword inputs, as for `torch.export.export`. May be left
             out with `groups`; then `verify`, `macs`, `export` and `extract(..., calibrate=)` have none to go by.
         groups: For a network that cannot be traced: one dict per group, of patterns of the names of parameters (and
@@ -57,6 +58,8 @@ class Elastic(nn.Module):
         values: Whether the width of values inside a head shrinks too, besides the number of heads.
         freeze: Patterns of group or parameter names, as in a shell; what matches keeps its size.
         only: Such patterns; what matches none of them keeps its size.
+        submodule: The name of the part that torch.export can trace, as in "encoder"; it alone is elastic, and all
+            around it runs as it is. Names of groups are those of the whole network.
         strict: Whether torch.export reads the Python of the network instead of running it, which some networks need.
         generator: Draws the widths, on the CPU; by default one of its own, seeded from `torch.initial_seed()`.
 
@@ -95,6 +98,7 @@ class Elastic(nn.Module):
         values: bool = False,
         freeze: Sequence[str] = (),
         only: Sequence[str] = (),
+        submodule: str | None = None,
         strict: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -104,9 +108,8 @@ class Elastic(nn.Module):
         check_generator(self.generator)
         selection = Selection(stream=stream, queries=queries, values=values, freeze=tuple(freeze), only=tuple(only))
         example = None if example_inputs is None else as_example(example_inputs)
-        self._engine = make_engine(
-            net, example, groups=groups, law=self.law, selection=selection, batch_dim=batch_dim, strict=strict
-        )
+        options: Any = {"batch_dim": batch_dim, "selection": selection, "submodule": submodule, "strict": strict}
+        self._engine = make_engine(net, example, groups=groups, law=self.law, **options)
         self.net = net
         self.training = net.training
         self.output_affine = self._engine.affine = self._make_affine() if output_affine else None

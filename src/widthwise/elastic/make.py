@@ -1,6 +1,7 @@
-"""Which engine runs a network: traced as a whole, or with groups that a person names."""
+"""Which engine runs a network: traced as a whole, traced in part, or with groups that a person names."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
@@ -8,6 +9,7 @@ from widthwise._shared import GroupError, TraceError, WidthError
 from widthwise.elastic.declared import DeclaredEngine
 from widthwise.elastic.engine import Engine
 from widthwise.elastic.law import Law
+from widthwise.elastic.submodule import SubmoduleEngine
 from widthwise.elastic.traced import TracedEngine
 from widthwise.graph import Example
 from widthwise.groups import ALL, Declaration, Selection
@@ -24,6 +26,7 @@ def make_engine(
     law: Law,
     selection: Selection,
     batch_dim: int,
+    submodule: str | None,
     strict: bool,
 ) -> Engine:
     """Return what runs a network; `Elastic` tells of its arguments.
@@ -34,10 +37,10 @@ def make_engine(
         TraceError: There is neither an example nor groups.
     """
     if groups is not None:
-        if selection != ALL:
+        if selection != ALL or submodule is not None or strict:
             raise GroupError(
-                "expected groups= alone, got stream=, queries=, values=, freeze= or only= beside it, which choose "
-                "among groups that are found; name the groups that you want"
+                "expected groups= alone, got stream=, queries=, values=, freeze=, only=, submodule= or strict= beside "
+                "it, which say what to trace and to choose of what is found; name the groups that you want"
             )
         if law.rescale != "none":
             raise WidthError(
@@ -48,6 +51,7 @@ def make_engine(
     if example is None:
         raise TraceError("expected example_inputs, got none; give the inputs of one call, or name the groups (groups=)")
     factor = None if law.rescale == "none" else law.factor
-    return TracedEngine(
-        SlicedNetwork(net, example, batch_dim=batch_dim, factor=factor, selection=selection, strict=strict)
-    )
+    options: dict[str, Any] = {"batch_dim": batch_dim, "factor": factor, "selection": selection, "strict": strict}
+    if submodule is not None:
+        return SubmoduleEngine(net, example, submodule, **options)
+    return TracedEngine(SlicedNetwork(net, example, **options))

@@ -21,7 +21,7 @@ from widthwise.graph.example import Example
 from widthwise.graph.functional import inline_regions, is_simple, make_functional
 from widthwise.graph.instance_norm import write_out_updates
 
-__all__ = ["FixedAxes", "enlarge_batch", "export_network", "find_image_axes", "silence"]
+__all__ = ["FixedAxes", "check_runs", "enlarge_batch", "export_network", "find_image_axes", "silence"]
 
 _MACHINERY = (Path(torch.__file__).parent, Path(__file__).parents[1])
 
@@ -63,7 +63,7 @@ def export_network(
             make_functional(program.graph)
             return program
     except Exception as error:
-        _check_runs(net, example)
+        check_runs(net, example)
         raise TraceError(
             f"torch.export must be able to trace {type(net).__name__}, got{_find_place(error)}: {_summarize(error)}; "
             f"rewrite what it names, {'' if strict else 'try strict=True, '}{_WAYS_OUT}"
@@ -109,8 +109,12 @@ def enlarge_batch(example: Example, batch_dim: int, num_copies: int) -> Example:
     return Example(args=args, kwargs=kwargs)
 
 
-def _check_runs(net: nn.Module, example: Example) -> None:
-    """Refuse a network that does not even run on its example; a copy of it is run, since that may change buffers."""
+def check_runs(net: nn.Module, example: Example) -> None:
+    """Refuse a network that does not even run on its example; a copy of it is run, since that may change buffers.
+
+    Raises:
+        TraceError: It does not.
+    """
     try:
         with torch.no_grad(), silence():
             net = copy.deepcopy(net)

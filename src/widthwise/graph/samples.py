@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 from widthwise.graph.example import Example
 from widthwise.graph.export import silence
 
-__all__ = ["find_samples", "holds_samples"]
+__all__ = ["find_samples", "holds_samples", "undisturbed"]
 
 
 def find_samples(net: nn.Module, example: Example, batch_dim: int) -> dict[int, bool | None]:
@@ -82,7 +82,7 @@ def holds_samples(net: nn.Module, example: Example, known: dict[int, int], leaf:
         args, kwargs = pytree.tree_unflatten(given, spec)
         return pytree.tree_leaves(net(*args, **kwargs))
 
-    with _undisturbed(net):
+    with undisturbed(net):
         outputs, together, apart = run({}), run({**known, leaf: axis}), run(known)
     # Scores of all pairs of samples have the batch on both axes.
     if any(_agree(together, move_all(outputs, every=every)) for every in (False, True)):
@@ -91,11 +91,12 @@ def holds_samples(net: nn.Module, example: Example, known: dict[int, int], leaf:
 
 
 @contextmanager
-def _undisturbed(net: nn.Module) -> Generator[None]:
-    """Leave a network's buffers and the global generator as they were."""
+def undisturbed(net: nn.Module) -> Generator[None]:
+    """Leave a network's buffers and the global generators as they were, and say nothing meanwhile."""
     before = [(tensor, tensor.clone()) for tensor in net.buffers()]
+    devices = {tensor.device.index for tensor in (*net.parameters(), *net.buffers()) if tensor.is_cuda}
     try:
-        with torch.random.fork_rng(devices=[]), silence():
+        with torch.random.fork_rng(devices=sorted(devices)), silence():
             yield
     finally:
         for tensor, value in before:

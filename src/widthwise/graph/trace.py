@@ -25,7 +25,7 @@ from widthwise.graph.shape import expression, shape_of
 from widthwise.graph.spectral import Prologue
 from widthwise.graph.state import StateInput, read_state
 
-__all__ = ["Trace", "trace_network"]
+__all__ = ["Trace", "in_mode", "trace_network"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,9 +136,9 @@ def trace_network(
     )
     is_training = net.training if training is None else training
     enlarged = enlarge_batch(example, batch_dim, 1)
-    with _mode(net, training=False):
+    with in_mode(net, training=False):
         told = find_samples(net, enlarged, batch_dim)
-    with _mode(net, training):
+    with in_mode(net, training):
         program = _export_told(net, enlarged, batch_dim, fixed, told, strict=strict)
         if _find_batch_symbol(program, batch_dim) is None:
             # Fixed only because it is as long as another axis, perhaps: try once more with a longer one.
@@ -225,7 +225,8 @@ def _input_nodes(program: ExportedProgram) -> list[fx.Node]:
 
 
 @contextmanager
-def _mode(net: nn.Module, training: bool | None) -> Generator[None]:
+def in_mode(net: nn.Module, training: bool | None) -> Generator[None]:
+    """Put every module of a network in a mode and give each its own back afterwards; None leaves them as they are."""
     modes = [(module, module.training) for module in net.modules()]
     try:
         if training is not None:
