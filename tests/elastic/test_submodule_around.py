@@ -15,6 +15,7 @@ import widthwise as ww
 from tests.elastic.parts import (
     EXACT,
     FOUR,
+    Encoder,
     Pictures,
     disturb,
     images,
@@ -255,3 +256,25 @@ def test_a_program_of_what_cannot_be_traced_is_a_clear_error(suffix: str, tmp_pa
     ):
         ww.export(shared_pictures(), 1.0, tmp_path / f"small{suffix}")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_list_of_images_of_many_sizes_goes_through_curve_and_calibration() -> None:
+    class Detector(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder, self.head = Encoder(), nn.Linear(5, 3)
+
+        def forward(self, pictures: list[Tensor]) -> list[Tensor]:
+            padded = torch.stack([nn.functional.pad(each, (0, 6 - each.shape[-1])) for each in pictures])
+            return list(self.head(self.encoder(padded)))
+
+    pictures = [images(1)[0], images(1, seed=2)[0, :, :, :4]]
+    model = wrap(Detector(), (pictures,))
+    assert model.input_batch_axes == (None, None)
+    small = model.extract(HALF, calibrate=[(pictures,), (pictures[::-1],)])
+    assert not torch.equal(small.encoder.norm.running_mean, model.extract(HALF).encoder.norm.running_mean)
+    with model.at(HALF):
+        assert_same(model(pictures), model.extract(HALF)(pictures))
+    (point,) = ww.curve(model, lambda net: float(net(pictures)[0].detach().sum()), widths=[1.0])
+    assert point.macs == model.macs() == 8 * 9 * 36 + 8 * 16 + 16 * 5 + 5 * 3
+    assert [len(row) for row in model.train()([*pictures, *pictures, *pictures, *pictures])] == [3] * 8
