@@ -12,7 +12,7 @@ from widthwise.elastic import Elastic
 @pytest.mark.parametrize(
     ("settings", "kind", "words"),
     [
-        ({"stream": True}, GroupError, "expected groups= alone, got stream=, queries=, values=, freeze= or only="),
+        ({"stream": True}, GroupError, "expected groups= alone, got stream=, queries=, values=, freeze=, only="),
         ({"freeze": ["a"]}, GroupError, "expected groups= alone"),
         ({"law": "paper"}, WidthError, "expected a law without rescale for named groups, got rescale='inverse'"),
         (
