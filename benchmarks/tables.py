@@ -125,9 +125,9 @@ TABLES = (
         title="Networks that nobody here wrote",
         words=(
             "Networks at random initial values, traced with `stream=True`, and the same ones through Torch-Pruning in "
-            "its standard use, each in a process of its own for at most 120 s. A network passes with Torch-Pruning if "
-            "something shrank and it runs afterwards with outputs of the old shapes; what passing means for widthwise, "
-            "and every network by name, is in [Which models work](models.md)."
+            "its standard use, each in a process of its own for at most 120 s of processor time. A network passes with "
+            "Torch-Pruning if something shrank and it runs afterwards with outputs of the old shapes; what passing "
+            "means for widthwise, and every network by name, is in [Which models work](models.md)."
         ),
         results="benchmarks/coverage/results/coverage.json",
         command="python -m benchmarks.coverage.measure",

@@ -38,7 +38,7 @@ def test_an_extract_that_needs_a_trace_is_refused() -> None:
 def test_an_empty_calibration_is_an_error() -> None:
     with pytest.raises(DataError, match="calibration needs at least one batch, got an empty loader"):
         make_convolutions().extract(0.5, calibrate=[])
-    with pytest.raises(DataError, match=r"more than one value per channel in every batch \(Expected more than 1 value"):
+    with pytest.raises(DataError, match=r"more than one value per channel in every batch, got shape \(1, 4, 1, 1\)"):
         make_convolutions().extract(0.5, calibrate=[torch.randn(1, 3, 1, 1)])
 
 

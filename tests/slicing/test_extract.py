@@ -211,11 +211,11 @@ def test_tables_are_cut_at_scattered_units_too(form: str | None) -> None:
     net, x = nn.Sequential(nn.Linear(5, 8), Ramp(), nn.Linear(8, 3)).double(), torch.randn(4, 5, dtype=torch.float64)
     model = Elastic(net, (x,), law=LAW).eval()
     units = torch.tensor([1, 2, 6])
-    runner, kept = model._sliced.evaluation, kept_of(model, {"0": units})
+    runner, kept = model._engine.sliced.evaluation, kept_of(model, {"0": units})
     with torch.no_grad():
         hidden = net[1](net[0](x))[:, units]
         expected = hidden @ net[2].weight[:, units].T + net[2].bias
-        small = extract_network(net, runner, kept, copy_state(runner, kept), model._sliced.example, form=form)
+        small = extract_network(net, runner, kept, copy_state(runner, kept), model._engine.sliced.example, form=form)
         assert_same(small(x), expected)
         assert_same(runner.run(kept, [x])[1][0], expected)
 
