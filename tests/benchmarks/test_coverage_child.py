@@ -10,10 +10,10 @@ from benchmarks.record import ROOT
 
 # The limit is set from outside: what a process does when its time is over is to say so and to end.
 _OUT_OF_TIME = """
-import sys, time
+import itertools, sys
 from benchmarks.coverage import child
 child.LIMIT_S = 0.2
-child.measure_elastic = lambda subject, report: (report({"num_nodes": 3}), time.sleep(60))
+child.measure_elastic = lambda subject, report: (report({"num_nodes": 3}), sum(itertools.count()))
 sys.argv[1:] = ["--tool", "widthwise", "--zoo", "own", "--name", "WaveNet", "--to", sys.argv[1]]
 child.main()
 """
