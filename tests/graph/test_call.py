@@ -140,3 +140,5 @@ def test_without_a_line_the_operator_is_named_alone() -> None:
     assert found.name == "aten.add"
     found.node.meta["stack_trace"] += '  File "/home/me/net.py", line 12, in forward\n'
     assert found.name == "aten.add (net.py:12)"
+    found.node.meta["stack_trace"] += '  File "<eval_with_key>.3", line 7, in forward\n'
+    assert found.name == "aten.add (net.py:12)"

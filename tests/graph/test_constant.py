@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._higher_order_ops.scan import scan
 
 from tests.traps import Network
 from widthwise.graph import Trace, as_example, trace_network
@@ -15,6 +16,10 @@ Step = Callable[[Any, Tensor], Tensor]
 def trace(step: Step, **parts: Any) -> Trace:
     net = Network(lambda s, x: s.o(step(s, s.a(x))), a=nn.Linear(5, 8), o=nn.Linear(8, 3), **parts)
     return trace_network(net, as_example((torch.randn(3, 5),)), training=False)
+
+
+def branch(y: Tensor, function: Callable[..., Tensor], *more: Tensor) -> Tensor:
+    return torch.cond(y.sum() > 0, function, lambda z, *_: z * 1, (y, *more))
 
 
 def made(found: Trace) -> list[str]:
@@ -65,9 +70,14 @@ def test_a_table_made_of_numbers_is_a_constant_that_comes_before_the_inputs(
         lambda _, y: y * (y.argmin() >= torch.arange(8)),
         lambda _, y: y * torch.arange(y.shape[0])[:, None],
         lambda _, y: y + torch.eye(4, 8).sum(0),
+        lambda s, y: branch(y, lambda z, t: z + s.t[t % 4], torch.arange(8)),
+        lambda s, y: y + s.t[branch(torch.arange(8.0), lambda t: t / 2).long()],
+        lambda s, y: scan(lambda t, z: (t / 2, z + s.t[t.long()]), torch.arange(8.0) / 2, y)[1],
     ],
-    ids=["index", "floats", "embedding", "gather", "select", "compared", "argmin", "batch", "oblong"],
-)
+    ids=[
+        "index", "floats", "lookup", "gather", "select", "compared", "argmin", "batch", "oblong", "in", "out", "carry",
+    ],
+)  # fmt: skip
 def test_a_table_that_numbers_positions_stays_an_operator(step: Step) -> None:
     found = trace(step, t=nn.Parameter(torch.randn(4)))
     assert made(found) == []
@@ -83,6 +93,15 @@ def test_buffers_and_constants_are_data_unless_they_number_positions() -> None:
     names = {id(value): name for name, value in found.constants.items()}
     assert data(found) == {"gain", "mask", "level", names[id(factors)]}
     assert names[id(indices)] not in data(found)
+
+
+def test_tables_that_a_branch_reads_are_data_unless_they_number_positions_in_it() -> None:
+    found = trace(
+        lambda s, y: branch(branch(y, lambda z: z * s.gain), lambda z: z + s.t[s.order.long()]),
+        gain=torch.rand(8), order=torch.arange(8.0), t=nn.Parameter(torch.rand(8)),
+    )  # fmt: skip
+    assert data(found) == {"gain"}
+    assert made(trace(lambda _, y: branch(y, lambda z, t: z * t, torch.arange(8)))) == ["lifted_arange"]
 
 
 def test_what_a_learned_value_meets_is_no_table_any_more() -> None:

@@ -239,13 +239,3 @@ def test_squeezes_and_positions_from_the_end_are_spelled_out() -> None:
     net, inputs = SOUND["17 bounds counted from the end"].make()
     bounds = [node.args[2:] for node in trace(net, *inputs).graph.nodes if "slice" in overload_name(node.target)]
     assert (0, 5) in bounds
-
-
-def test_control_flow_on_values_is_an_error() -> None:
-    net = linear(lambda s, x: s.o(torch.cond(x.sum() > 0, lambda y: y.sin(), lambda y: y.cos(), (s.a(x),))))
-    with pytest.raises(TraceError) as caught:
-        trace(net, torch.randn(4, 5))
-    assert str(caught.value) == (
-        "the network must be one graph of operators, got another one inside it (cond); write the branch with "
-        "torch.where, or place ww.StructuralDropout by hand"
-    )

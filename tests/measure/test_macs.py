@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch._higher_order_ops.scan import scan
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -50,6 +51,18 @@ def test_linear_layers_by_hand(inputs: int, hidden: int, outputs: int, data: st.
 def test_leading_axes_multiply_and_dynamic_ones_are_those_of_the_example() -> None:
     inference, _ = infer(nn.Sequential(nn.Linear(5, 8), nn.Linear(8, 3)), torch.randn(3, 6, 5))
     assert count_macs(inference, {}) == 6 * 8 * (5 + 3)
+
+
+def test_the_dearest_branch_and_every_step_of_a_scan_count() -> None:
+    def run(s: Any, x: Tensor) -> Tensor:
+        y = torch.cond(x.sum() > 0, lambda z: s.b(s.c(z)), lambda z: z.relu(), (s.a(x),))
+        return s.o(scan(lambda h, z: (h + z, s.b(z) + h), y[:, 0] * 0, y, dim=1)[1])
+
+    parts = {"a": nn.Linear(5, 6), "b": nn.Linear(6, 6), "c": nn.Linear(6, 6), "o": nn.Linear(6, 3)}
+    inference, keys = infer(Network(run, **parts), torch.randn(3, 7, 5))
+    assert list(keys) == ["a"]
+    assert count_macs(inference, {}, batch=2) == 2 * 7 * (5 * 6 + 2 * 36 + 36 + 6 * 3)
+    assert count_macs(inference, {keys["a"]: 2}) == 7 * (5 * 2 + 2 * 4 + 4 + 2 * 3)
 
 
 CONVOLUTIONS: list[Callable[[], nn.Module]] = [

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import nn
 
-from tests.slicing.checks.planted import pass_on, plant
+from tests.slicing.checks.planted import pass_on, plant, run_fully
 from tests.traps import Network
 from widthwise._shared import GroupError, WidthWarning
 from widthwise.elastic import Elastic
 from widthwise.graph import as_example
 from widthwise.slicing import SlicedNetwork, find_blamed, verify_and_freeze
-from widthwise.slicing.checks import NodeFailure
+from widthwise.slicing.checks import NodeFailure, check_masked
 
 
 def run(s: Any, x: torch.Tensor) -> torch.Tensor:
@@ -55,6 +55,18 @@ def test_of_groups_that_meet_at_an_operator_those_that_fail_alone_are_at_fault(c
     network = make()
     # `linear_1` reads the units of a and gives those of b.
     failure = NodeFailure(check="restriction", node="linear_1", reason="differs")
+    assert list(find_blamed(network, [failure])) == ["a"]
+
+
+def test_a_fault_inside_a_branch_is_that_of_the_units_inside(careless_roll: None) -> None:
+    def run(s: Any, x: torch.Tensor) -> torch.Tensor:
+        branches = (lambda z: s.b(s.a(z).roll(1, -1)).relu(), lambda z: s.b(s.a(z).roll(2, -1)).relu())
+        return s.o(torch.cond(x.sum() > 0, *branches, (x,)))
+
+    network = make(run)
+    assert network.groups.sizes == {"a": 8, "b": 6}
+    (failure,) = check_masked(run_fully(network), network.kept({"a": 3}))
+    assert failure.node == "getitem"
     assert list(find_blamed(network, [failure])) == ["a"]
 
 

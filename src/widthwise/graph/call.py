@@ -157,5 +157,5 @@ class Call:
 def _source_line(stack_trace: str | None) -> str:
     """Return "file.py:12" of the innermost frame that is not torch's own."""
     frames = re.findall(r'File "([^"]+)", line (\d+)', stack_trace or "")
-    own = [(Path(path), line) for path, line in frames if _TORCH not in Path(path).parents]
+    own = [(Path(path), line) for path, line in frames if path[0] != "<" and _TORCH not in Path(path).parents]
     return f"{own[-1][0].name}:{own[-1][1]}" if own else ""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from widthwise.graph.nested import Nested, find_passages, nested_nodes
 from widthwise.graph.overload import arguments_by_name, overload_name
 from widthwise.graph.shape import fake_tensors
 
@@ -18,6 +19,7 @@ __all__ = ["find_data", "lift_tables"]
 # Their entries differ, so a table of another size is no cut of the full one.
 _MADE = {"aten::arange", "aten::linspace", "aten::logspace", "aten::eye"}
 _INDICES = ("index", "indices", "offsets")
+Passages = dict[fx.Node, list[Any]]
 _COMPARISONS = {"aten::eq", "aten::ne", "aten::lt", "aten::le", "aten::gt", "aten::ge"}
 
 
@@ -28,8 +30,14 @@ def find_data(graph: fx.Graph, held: Set[str]) -> set[fx.Node]:
         graph: The graph.
         held: The placeholders of buffers and constants.
     """
-    unlearned = _find_unlearned(graph, held)
-    return {node for node in _find_tables(graph, held) if _is_data(node, unlearned)}
+    passages = find_passages(graph)
+    unlearned = _find_unlearned(graph, held, passages)
+    passed: Passages = {}
+    for node, sources in passages.items():
+        for source in sources:
+            if isinstance(source, fx.Node):
+                passed.setdefault(source, []).append(node)
+    return {node for node in _find_tables(graph, held) if _is_data(node, unlearned, passed)}
 
 
 def lift_tables(graph: fx.Graph, held: Set[str], inputs: Set[str]) -> dict[str, Tensor]:
@@ -74,11 +82,13 @@ def _is_square(table: fx.Node) -> bool:
     return len(set(table.meta["val"].shape)) == 1
 
 
-def _find_unlearned(graph: fx.Graph, held: Set[str]) -> set[fx.Node]:
+def _find_unlearned(graph: fx.Graph, held: Set[str], passages: Passages) -> set[fx.Node]:
     """Return the nodes that come from no parameter and from no entry of an input."""
     found: set[fx.Node] = set()
-    for node in graph.nodes:
-        if node.op == "placeholder":
+    for node in nested_nodes(graph):
+        if node in passages:
+            is_unlearned = any(not isinstance(each, fx.Node) or each in found for each in passages[node])
+        elif node.op == "placeholder":
             is_unlearned = node.name in held
         else:
             is_unlearned = not _tensors(node) or all(source in found for source in node.all_input_nodes)
@@ -87,15 +97,16 @@ def _find_unlearned(graph: fx.Graph, held: Set[str]) -> set[fx.Node]:
     return found
 
 
-def _is_data(table: fx.Node, unlearned: Set[fx.Node]) -> bool:
+def _is_data(table: fx.Node, unlearned: Set[fx.Node], passed: Passages) -> bool:
     """Whether nothing that is made of a table, until learned values meet it, tells positions by their numbers."""
     seen, border = {table}, [table]
     while border:
         source = border.pop()
-        for user in source.users:
+        for user in (*source.users, *passed.get(source, ())):
             if _tells_positions(user, source):
                 return False
-            if user not in seen and user.op == "call_function" and (user in unlearned or not _holds_reals(user)):
+            is_over = user in seen or user.op == "output" or isinstance(user.target, Nested)
+            if not is_over and (user in unlearned or not _holds_reals(user)):
                 seen.add(user)
                 border.append(user)
     return True

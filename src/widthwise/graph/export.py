@@ -17,6 +17,7 @@ from torch.export import Dim, ExportedProgram
 from torch.utils import _pytree as pytree
 
 from widthwise._shared import TraceError
+from widthwise.graph.checkpoint import plain_checkpoints
 from widthwise.graph.example import Example
 from widthwise.graph.functional import inline_regions, is_simple, make_functional
 from widthwise.graph.instance_norm import write_out_updates
@@ -55,7 +56,7 @@ def export_network(
     """
     dynamic = _by_name(net, _mark_axes(example, fixed, batched))
     try:
-        with silence():
+        with silence(), plain_checkpoints():
             program = torch.export.export(net, example.args, example.kwargs, dynamic_shapes=dynamic, strict=strict)
             inline_regions(program.graph_module)
             if not is_simple(program.graph):

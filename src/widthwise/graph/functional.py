@@ -38,15 +38,20 @@ _Region = type(_GRAD_REGION).__mro__[1]
 def inline_regions(module: fx.GraphModule) -> None:
     """Put the operators of regions without gradients or without autocast in place of the regions; in place.
 
-    What leaves a region without gradients is detached.
+    Those inside the bodies of branches and loops too. What leaves a region without gradients is detached.
     """
     for node in list(module.graph.nodes):
         if node.op == "call_function" and (region := _region_of(module, node)) is not None:
             inline_regions(region)
             _inline(node, region, _operands(node), detached=node.target is _GRAD_REGION and not node.args[0])
     for node in list(module.graph.nodes):
-        if node.op == "get_attr" and not node.users:
+        if node.op != "get_attr":
+            continue
+        if not node.users:
             module.graph.erase_node(node)
+        elif isinstance(body := getattr(module, node.target, None), fx.GraphModule):
+            inline_regions(body)
+            body.recompile()
 
 
 def is_simple(graph: fx.Graph) -> bool:
@@ -119,7 +124,9 @@ def _detach(node: fx.Node) -> fx.Node:
 def _is_simple_node(node: fx.Node, looked_at: set[fx.Node], done: set[fx.Node]) -> bool:
     schema = getattr(node.target, "_schema", None)
     if schema is None:
-        return not isinstance(node.target, _Region)
+        # torch.vmap leaves its own functions in a graph; a second trace works them out.
+        is_vmap = getattr(node.target, "__module__", "").startswith("torch._functorch")
+        return not isinstance(node.target, _Region) and not is_vmap
     if (statistics := _NORMS.get(overload_name(node.target))) is not None:
         named = arguments_by_name(node)
         return not named[statistics] or named["running_mean"] is None

@@ -7,13 +7,15 @@ touches.
 
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import fx, nn
 
 from widthwise.graph.call import Axes, Call, Outcome
 from widthwise.graph.constant import find_data
+from widthwise.graph.inside import enter
+from widthwise.graph.nested import Nested
 from widthwise.graph.rules import find_rule
 from widthwise.graph.shape import fake_tensors, shape_of
 from widthwise.graph.solver import Solver
@@ -60,13 +62,29 @@ class StateAxes:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inference:
-    """What is known of a traced network: the axes of every node, what each rule said, and which axes a node reads."""
+    """What is known of a traced network, the bodies of its branches and loops included.
+
+    Attributes:
+        trace: The traced network.
+        solver: What is known about atoms.
+        axes: The axes of every tensor that a node yields.
+        outcomes: What each rule said.
+        reads: Which axes a node reads.
+        origins: What a placeholder of a body stands for, where it is handed on as it is.
+    """
 
     trace: Trace
     solver: Solver
     axes: Mapping[fx.Node, tuple[Axes, ...]]
     outcomes: Mapping[fx.Node, Outcome]
     reads: Mapping[fx.Node, Axes]
+    origins: Mapping[fx.Node, fx.Node] = field(default_factory=dict[fx.Node, fx.Node])
+
+    def origin(self, node: fx.Node) -> fx.Node:
+        """Return the node that a placeholder of a body stands for; any other node is itself."""
+        while node in self.origins:
+            node = self.origins[node]
+        return node
 
     def axes_of(self, node: fx.Node, output: int = 0) -> Axes:
         """Return the axes of a tensor that a node yields, with everything known about them substituted."""
@@ -95,18 +113,16 @@ def infer_axes(trace: Trace, state: StateAxes, solver: Solver) -> Inference:
         solver: Shared likewise.
     """
     known = _placeholder_axes(trace, state, solver)
-    axes: dict[fx.Node, tuple[Axes, ...]] = {}
-    outcomes: dict[fx.Node, Outcome] = {}
-    reads: dict[fx.Node, Axes] = {}
+    sweep = _Sweep(solver)
     for _ in range(_MAX_PASSES):
         before = solver.num_bindings
-        axes.clear()
-        axes.update(known)
+        sweep.axes.clear()
+        sweep.axes.update(known)
         for node in trace.graph.nodes:
-            _visit(node, solver, axes, outcomes, reads)
-        _close(trace, state, solver, axes)
+            sweep.visit(node)
+        _close(trace, state, solver, sweep.axes)
         if solver.num_bindings == before:
-            return Inference(trace=trace, solver=solver, axes=axes, outcomes=outcomes, reads=reads)
+            return sweep.conclude(trace)
     raise AssertionError("width inference did not come to rest")
 
 
@@ -140,26 +156,44 @@ def _begin(tensor: torch.Tensor, solver: Solver, *, is_made: bool = False) -> Ax
     return tuple(solver.fresh(size) if is_free else Frozen(size, _WHOLE_NUMBERS) for size in sizes)
 
 
-def _visit(
-    node: fx.Node,
-    solver: Solver,
-    axes: dict[fx.Node, tuple[Axes, ...]],
-    outcomes: dict[fx.Node, Outcome],
-    reads: dict[fx.Node, Axes],
-) -> None:
-    if node.op != "call_function":
-        return
-    if node.target is operator.getitem and isinstance(source := node.args[0], fx.Node) and source in axes:
-        index = node.args[1]
-        assert isinstance(index, int)
-        axes[node] = (axes[source][index],)
-    elif any(isinstance(value, torch.Tensor) for value in fake_tensors(node)):
-        call = Call(node, solver, axes)
-        outcome = _apply_rule(call)
-        outcomes[node], reads[node] = outcome, tuple(call.reads)
-        axes[node] = outcome.outputs
-    elif node.meta.get("val") is not None:
-        _freeze_measured(Call(node, solver, axes))
+class _Sweep:
+    """What sweeps over a graph have found out about its nodes."""
+
+    def __init__(self, solver: Solver) -> None:
+        self.axes: dict[fx.Node, tuple[Axes, ...]] = {}
+        self._solver = solver
+        self._outcomes: dict[fx.Node, Outcome] = {}
+        self._reads: dict[fx.Node, Axes] = {}
+        self._origins: dict[fx.Node, fx.Node] = {}
+
+    def visit(self, node: fx.Node) -> None:
+        """Apply the rule of a node."""
+        if node.op != "call_function":
+            return
+        if node.target is operator.getitem and isinstance(source := node.args[0], fx.Node) and source in self.axes:
+            index = node.args[1]
+            assert isinstance(index, int)
+            self.axes[node] = (self.axes[source][index],)
+        elif any(isinstance(value, torch.Tensor) for value in fake_tensors(node)):
+            call = Call(node, self._solver, self.axes)
+            outcome = self._apply(call)
+            self._outcomes[node], self._reads[node] = outcome, tuple(call.reads)
+            self.axes[node] = outcome.outputs
+        elif node.meta.get("val") is not None:
+            _freeze_measured(Call(node, self._solver, self.axes))
+
+    def conclude(self, trace: Trace) -> Inference:
+        """Return all of it."""
+        return Inference(
+            trace=trace, solver=self._solver, axes=self.axes, outcomes=self._outcomes, reads=self._reads,
+            origins=self._origins,
+        )  # fmt: skip
+
+    def _apply(self, call: Call) -> Outcome:
+        if not isinstance(call.node.target, Nested):
+            return _apply_rule(call)
+        outcome = enter(call, call.node.target, self.axes, self._origins, self.visit)
+        return _check_sizes(outcome, call)
 
 
 def _apply_rule(call: Call) -> Outcome:
@@ -168,10 +202,7 @@ def _apply_rule(call: Call) -> Outcome:
         return call.frozen_output(f"table made by {call.name}")
     if found is None:
         return call.freeze_everything(f"unknown operator {call.name}")
-    outcome = found(call)
-    if not _sizes_agree(outcome, call):
-        return call.freeze_everything(f"the rule for {call.name} does not fit this call")
-    return outcome
+    return _check_sizes(found(call), call)
 
 
 def _freeze_measured(call: Call) -> None:
@@ -181,6 +212,11 @@ def _freeze_measured(call: Call) -> None:
         if "dim" in call.arguments and chosen:
             chosen = (chosen[call.arguments["dim"]],)
         call.freeze(chosen, " measures this axis")
+
+
+def _check_sizes(outcome: Outcome, call: Call) -> Outcome:
+    fits = _sizes_agree(outcome, call)
+    return outcome if fits else call.freeze_everything(f"the rule for {call.name} does not fit this call")
 
 
 def _sizes_agree(outcome: Outcome, call: Call) -> bool:

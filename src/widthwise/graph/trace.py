@@ -20,6 +20,7 @@ from widthwise._shared import TraceError
 from widthwise.graph.absolute import count_from_front, name_squeezed_axes
 from widthwise.graph.example import Example
 from widthwise.graph.export import FixedAxes, enlarge_batch, export_network
+from widthwise.graph.nested import hold_bodies
 from widthwise.graph.samples import find_samples
 from widthwise.graph.shape import expression, shape_of
 from widthwise.graph.spectral import Prologue
@@ -253,6 +254,7 @@ def _read_program(program: ExportedProgram, example: Example, batch_dim: int, tr
         raise TraceError(refusal)
     returned = next(iter(program.graph.find_nodes(op="output"))).args[0]
     kinds = [(spec.kind, spec.target) for spec in program.graph_signature.output_specs]
+    hold_bodies(program.graph_module)
     _check_flat(program)
     # What is read for its shape alone (`x[..., 0].shape[0]`), and checks: `Trace.guards` says what they hold for.
     program.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
@@ -285,7 +287,7 @@ def _read_program(program: ExportedProgram, example: Example, batch_dim: int, tr
 
 
 def _check_flat(program: ExportedProgram) -> None:
-    """Refuse graphs inside the graph: control flow that depends on values."""
+    """Refuse graphs inside the graph that `widthwise.graph.nested` does not know."""
     nested = [node for node in program.graph.nodes if node.op == "get_attr"]
     if nested:
         users = sorted({str(user.target) for node in nested for user in node.users})

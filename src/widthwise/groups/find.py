@@ -108,10 +108,12 @@ def _let_follow(groups: list[Group], inference: Inference, selection: Selection)
 
 def _name_atoms(inference: Inference, state: StateAxes) -> dict[Atom, str]:
     """Name each atom after the module whose parameter first gives it to the output of an operator."""
-    targets = {entry.placeholder: entry.target for entry in inference.trace.state if entry.kind is InputKind.PARAMETER}
+    trace = inference.trace
+    parameters = [entry for entry in trace.state if entry.kind is InputKind.PARAMETER]
+    targets = {trace.placeholder(entry.placeholder): entry.target for entry in parameters}
     names: dict[Atom, str] = {}
     for node in inference.outcomes:
-        sources = [source for source in node.all_input_nodes if source.name in targets]
+        sources = [source for source in map(inference.origin, node.all_input_nodes) if source in targets]
         if not sources:
             continue
         carried = {
@@ -120,7 +122,7 @@ def _name_atoms(inference: Inference, state: StateAxes) -> dict[Atom, str]:
         for source in sources:
             for atom in _atoms(inference.axes_of(source)):
                 if atom in carried:
-                    names.setdefault(atom, _producer(node, state.names(targets[source.name])))
+                    names.setdefault(atom, _producer(node, state.names(targets[source])))
     return names
 
 

@@ -80,7 +80,8 @@ def _find_stream(inference: Inference) -> set[Atom]:
     carried: set[Atom] = set()
     for node in inference.outcomes:
         sources = [source for source in node.all_input_nodes if source.op != "placeholder"]
-        if _name(node) in _SUMS and len(sources) == 2 and _is_ancestor(sources[0], sources[1], ancestors):
+        is_known = node.graph is inference.trace.graph
+        if is_known and _name(node) in _SUMS and len(sources) == 2 and _is_ancestor(sources[0], sources[1], ancestors):
             carried.update(_atoms(inference.axes_of(node)))
     return carried
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import fx
 
-from widthwise.graph import Inference, KeptSet, arguments_by_name, count, overload_name
+from widthwise.graph import Inference, KeptSet, Nested, arguments_by_name, count, overload_name
 
 __all__ = ["count_macs"]
 
@@ -25,7 +25,8 @@ def count_macs(inference: Inference, kept: Mapping[int, KeptSet], *, batch: int 
     Args:
         inference: The traced network with its terms.
         kept: The kept set of each atom; full where it has none.
-        batch: The number of samples; other dynamic sizes are those of the example.
+        batch: The number of samples; other dynamic sizes are those of the example. Of branches the dearest counts, of a
+            loop one round, of a scan every step.
     """
     symbols = dict(inference.trace.symbols)
     if inference.trace.batch_symbol is not None:
@@ -35,13 +36,21 @@ def count_macs(inference: Inference, kept: Mapping[int, KeptSet], *, batch: int 
         axes = inference.axes_of(node) if node in inference.axes else ()
         return tuple(count(term, kept, symbols) for term in axes)
 
-    total = 0
-    for node in inference.outcomes:
-        formula = _FORMULAS.get(overload_name(node.target).partition(".")[0])
-        if formula is not None:
-            shapes: Any = fx.map_arg(arguments_by_name(node), shape)
-            total += formula(shapes, shape(node) or ())
-    return total
+    def total(graph: fx.Graph) -> int:
+        found = 0
+        for node in graph.nodes:
+            formula = _FORMULAS.get(overload_name(node.target).partition(".")[0])
+            if isinstance(node.target, Nested):
+                costs = [total(body.graph) for body in node.target.bodies]
+                first, last = node.target.num_carried, node.target.num_carried + node.target.num_sliced
+                sliced = [shape(source) for source in node.args[first:last] if isinstance(source, fx.Node)]
+                found += (sliced[0] or (1,))[0] * sum(costs) if sliced else max(costs)
+            elif formula is not None:
+                shapes: Any = fx.map_arg(arguments_by_name(node), shape)
+                found += formula(shapes, shape(node) or ())
+        return found
+
+    return total(inference.trace.graph)
 
 
 def _linear(shapes: Arguments, output: Shape) -> int:

@@ -4,6 +4,7 @@ A check names the operator that failed it. Of the groups that meet there those a
 others whole; all of them where none does.
 """
 
+import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -74,6 +75,9 @@ def _first_hand(failures: Iterable[NodeFailure]) -> Iterator[NodeFailure]:
 
 def _meeting(network: SlicedNetwork, node: fx.Node) -> list[Group]:
     inference = network.evaluation.program.inference
+    if node.target is operator.getitem:
+        # Units of a branch or a loop need not be among those that leave it.
+        node = node.all_input_nodes[0]
     met = {
         atom.key
         for each in (node, *node.all_input_nodes)

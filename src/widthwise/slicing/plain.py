@@ -1,7 +1,7 @@
 """The small network as its graph, a plain module that needs nothing but torch; and whether another one is the same."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch.fx import graph as fx_graph
 from torch.fx import node as fx_node
 from torch.utils import _pytree as pytree
 
-from widthwise.graph import Example
+from widthwise.graph import Example, Nested, silence
 from widthwise.slicing.functions import use_functions
 from widthwise.slicing.program import Kept, Program
 
@@ -37,7 +37,7 @@ def build_graph_module(
     module = fx.GraphModule(nn.Module(), fx.Graph())
     for target, tensor in state.items():
         _register(module, target, tensor, persistent=target in saved)
-    graph = _freeze_sizes(program, program.sizes(kept))
+    graph = _freeze_sizes(program, program.sizes(kept), module)
     _set_structure(graph, net, example, program.trace.output_spec)
     module.graph = graph
     return module.eval()
@@ -83,7 +83,9 @@ def same_outputs(one: nn.Module, other: nn.Module, example: Example) -> bool:
 @torch.no_grad()
 def _call(module: nn.Module, inputs: Example) -> tuple[list[Any], Any] | None:
     try:
-        return pytree.tree_flatten(module(*inputs.args, **inputs.kwargs))
+        # torch compiles branches and loops as it meets them, and writes about those that do not fit.
+        with silence():
+            return pytree.tree_flatten(module(*inputs.args, **inputs.kwargs))
     except _FAILURES:
         return None
 
@@ -133,26 +135,68 @@ def _agree(one: Any, other: Any) -> bool:
     return not len(gap) or bool(gap.max() <= _TOLERANCES.get(one.dtype, 1e-2) * max(float(size.max()), 1e-30))
 
 
-def _freeze_sizes(program: Program, sizes: tuple[int, ...]) -> fx.Graph:
+def _freeze_sizes(program: Program, sizes: tuple[int, ...], module: nn.Module) -> fx.Graph:
     """Copy a program's graph with numbers in place of its table and attributes in place of its state."""
     graph = fx.Graph()
-    table = next(iter(program.graph.nodes))
     targets = {entry.placeholder: entry.target for entry in program.state}
-    copies: dict[fx.Node, Any] = {}
-    for node in program.graph.nodes:
-        if node is table:
-            continue
-        if node.op == "placeholder" and node.name in targets:
-            copies[node] = graph.get_attr(targets[node.name])
-        elif node.args and node.args[0] is table:
-            copies[node] = sizes[node.args[1]]
-        elif node.op == "output":
-            graph.output(fx_node.map_arg(node.args[0][1], lambda old: copies[old]))
-        else:
-            copies[node] = graph.node_copy(node, lambda old: copies[old])
-            copies[node].meta = {}
+    state = [node for node in program.graph.find_nodes(op="placeholder") if node.name in targets]
+    copies = _freeze_nodes(program.graph, graph, sizes, module, {node: targets[node.name] for node in state})
+    returned: Any = program.graph.output_node().args[0]
+    graph.output(fx_node.map_arg(returned[1], lambda old: copies[old]))
     graph.eliminate_dead_code()
     return use_functions(graph)
+
+
+def _freeze_nodes(
+    graph: fx.Graph, frozen: fx.Graph, sizes: tuple[int, ...], module: nn.Module, state: Mapping[fx.Node, str]
+) -> dict[fx.Node, Any]:
+    """Copy all nodes but the output; bodies of branches and loops become modules beside the graph."""
+    table = next(iter(graph.nodes))
+    copies: dict[fx.Node, Any] = {}
+    for node in graph.nodes:
+        args: tuple[Any, ...] = node.args
+        if node is table or node.op == "output":
+            continue
+        if node in state:
+            copies[node] = frozen.get_attr(state[node])
+        elif isinstance(node.target, Nested):
+            bodies = [_freeze_body(body.graph, sizes) for body in node.target.bodies]
+            operands = fx_node.map_arg(args[1:], lambda old: copies[old])
+            copies[node] = _call_bodies(frozen, module, node, bodies, operands)
+        elif args and args[0] is table:
+            copies[node] = sizes[args[1]]
+        else:
+            copies[node] = frozen.node_copy(node, lambda old: copies[old])
+            copies[node].meta = {}
+    return copies
+
+
+def _freeze_body(graph: fx.Graph, sizes: tuple[int, ...]) -> fx.GraphModule:
+    body = fx.GraphModule(nn.Module(), fx.Graph())
+    copies = _freeze_nodes(graph, body.graph, sizes, body, {})
+    body.graph.output(fx_node.map_arg(graph.output_node().args[0], lambda old: copies[old]))
+    body.recompile()
+    return body
+
+
+def _call_bodies(
+    graph: fx.Graph, module: nn.Module, node: fx.Node, bodies: list[fx.GraphModule], operands: Any
+) -> fx.Node:
+    """Call an operator with bodies, which are registered under names of their own."""
+    held: list[fx.Node] = []
+    for i, body in enumerate(bodies):
+        name = next(name for name in _names(f"{node.name}_body_{i}") if not hasattr(module, name))
+        module.add_module(name, body)
+        held.append(graph.get_attr(name))
+    nested: Any = node.target
+    return graph.call_function(nested.operator, nested.pack(held, operands))
+
+
+def _names(name: str) -> Iterator[str]:
+    """Yield a name, and then longer ones."""
+    while True:
+        yield name
+        name += "_"
 
 
 def _register(root: nn.Module, target: str, tensor: Tensor, *, persistent: bool) -> None:

@@ -6,14 +6,14 @@ parameters or on copies.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import fx
 
-from widthwise.graph import Axes, Inference, KeptSet, Outcome, StateInput, Term, count, size_of
+from widthwise.graph import Axes, Inference, KeptSet, Nested, Outcome, StateInput, Term, count, size_of
 from widthwise.slicing.functions import use_functions
 from widthwise.slicing.table import SizeTable, has_atoms
 
@@ -104,14 +104,9 @@ class Program:
         return found
 
     def _rewrite(self) -> None:
-        by_name: dict[str, fx.Node] = {}
-        for node in self.trace.graph.nodes:
-            if node.op == "output":
-                continue
-            new = self.origins[node] = self.graph.node_copy(node, lambda old: self.origins[old])
-            by_name[node.name] = new
-            if node in self.inference.outcomes:
-                self._resize(new, node, self.inference.outcomes[node])
+        copies = self._copy(self.trace.graph, self._table)
+        self.origins.update(copies)
+        by_name = {old.name: new for old, new in copies.items()}
         buffers = [by_name[name] for name in self.trace.mutations]
         leaves = [self.origins[leaf] if isinstance(leaf, fx.Node) else leaf for leaf in self.trace.outputs]
         self.graph.output((tuple(buffers), tuple(leaves)))
@@ -119,24 +114,48 @@ class Program:
         self.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
         self.graph.lint()
 
-    def _resize(self, new: fx.Node, old: fx.Node, outcome: Outcome) -> None:
+    def _copy(self, graph: fx.Graph, table: SizeTable) -> dict[fx.Node, fx.Node]:
+        """Copy all nodes but the output to the graph of a table, with sizes read from it."""
+        copies: dict[fx.Node, fx.Node] = {}
+        for node in graph.nodes:
+            if node.op == "output":
+                continue
+            new = copies[node] = table.graph.node_copy(node, lambda old: copies[old])
+            if isinstance(node.target, Nested):
+                new.target = self._copy_bodies(node.target, table)
+                new.args = (table.sizes, *new.args)
+            elif node in self.inference.outcomes:
+                self._resize(new, node, self.inference.outcomes[node], table)
+        return copies
+
+    def _copy_bodies(self, nested: Nested, outer: SizeTable) -> Nested:
+        """Return an operator whose bodies take the table of sizes first."""
+        bodies: list[fx.GraphModule] = []
+        for body in nested.bodies:
+            table = SizeTable(fx.Graph(), outer)
+            copies = self._copy(body.graph, table)
+            table.graph.output(fx.map_arg(body.graph.output_node().args[0], lambda old, copies=copies: copies[old]))
+            bodies.append(fx.GraphModule(torch.nn.Module(), use_functions(table.graph)))
+        return replace(nested, bodies=tuple(bodies), num_shared=1)
+
+    def _resize(self, new: fx.Node, old: fx.Node, outcome: Outcome, table: SizeTable) -> None:
         """Replace the arguments of a node that depend on widths."""
         if outcome.written or any(True for _ in self._resized_terms(outcome)):
-            self._replace_sizes(new, old, outcome)
+            self._replace_sizes(new, old, outcome, table)
         if new.target is torch.ops.aten.view.default:
             # A cut parameter need not be contiguous; nothing in a functional graph relies on sharing storage.
             new.target = torch.ops.aten.reshape.default
 
-    def _replace_sizes(self, new: fx.Node, old: fx.Node, outcome: Outcome) -> None:
+    def _replace_sizes(self, new: fx.Node, old: fx.Node, outcome: Outcome, table: SizeTable) -> None:
         if outcome.target is not None:
             new.target = outcome.target
         named = {argument.name: value for argument, value in zip(_schema(old), new.args, strict=False)}
         named.update(new.kwargs)
         named.update(outcome.written)
-        with self.graph.inserting_before(new):
+        with table.graph.inserting_before(new):
             for name, size in outcome.sizes.items():
                 if size is not None:
-                    named[name] = self._table.read(self._resolve(size), named.get(name))
+                    named[name] = table.read(self._resolve(size), named.get(name))
         positional = [argument for argument in _schema(new) if not argument.kwarg_only]
         last = max(i for i, argument in enumerate(positional) if argument.name in named)
         new.args = tuple(named.get(argument.name, argument.default_value) for argument in positional[: last + 1])

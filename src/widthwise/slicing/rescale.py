@@ -65,6 +65,11 @@ def _find_read_axes(inference: Inference) -> dict[str, tuple[int, Term, frozense
             term = inference.axes_of(source)[axis]
             if next(atoms_of(term), None) is None:
                 continue
+            if node.graph is not inference.trace.graph:
+                raise WidthError(
+                    f"a rescaled law needs units to be summed over by weights, but {node.name} sums over them inside a "
+                    "branch or a loop; use rescale='none'"
+                )
             if source.name not in targets:
                 raise WidthError(
                     f"a rescaled law needs units to be summed over by weights, but {node.name} sums over them with "

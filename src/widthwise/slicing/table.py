@@ -1,5 +1,7 @@
 """The table of sizes: every number in a graph that depends on a width is read from it."""
 
+from __future__ import annotations
+
 import operator
 from typing import Any
 
@@ -15,17 +17,19 @@ class SizeTable:
 
     Args:
         graph: The graph, whose first placeholder is to be `sizes`.
+        shared: The table of the graph around it, whose terms are its own too.
 
     Attributes:
         terms: The terms in the order of the table.
         sizes: The placeholder that takes the table.
+        graph: As given.
     """
 
-    def __init__(self, graph: fx.Graph) -> None:
-        self.terms: list[Term] = []
+    def __init__(self, graph: fx.Graph, shared: SizeTable | None = None) -> None:
+        self.terms: list[Term] = [] if shared is None else shared.terms
         self.sizes = graph.placeholder("sizes")
         self._reads: dict[Term, fx.Node] = {}
-        self._graph = graph
+        self.graph = graph
 
     def read(self, size: Any, traced: Any) -> Any:
         """Return what to write for an argument: reads for terms that hold atoms, plain numbers otherwise.
@@ -48,10 +52,11 @@ class SizeTable:
             # Units folded with an axis of dynamic size: the one size that a reshape may work out for itself.
             return -1
         if term not in self._reads:
-            first = next(node for node in self._graph.nodes if node.op != "placeholder")
-            with self._graph.inserting_before(first):
-                self._reads[term] = self._graph.call_function(operator.getitem, (self.sizes, len(self.terms)))
-            self.terms.append(term)
+            first = next(node for node in self.graph.nodes if node.op != "placeholder")
+            if term not in self.terms:
+                self.terms.append(term)
+            with self.graph.inserting_before(first):
+                self._reads[term] = self.graph.call_function(operator.getitem, (self.sizes, self.terms.index(term)))
         return self._reads[term]
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from tests.slicing.checks.planted import make_network, run_fully
 from widthwise.graph import Atom, Frozen, Product, Sum
-from widthwise.slicing.checks import FullRun, NodeFailure, check_restriction, check_shapes
+from widthwise.slicing.checks import FullRun, NodeFailure, check_masked, check_restriction, check_shapes
 from widthwise.slicing.checks.values import agree, cut_value, is_random, keep_mask, refuse_to_judge, zero_dropped
 
 
@@ -166,6 +166,14 @@ def test_operators_that_draw_are_known() -> None:
     assert names["rand_like"]
     assert names["empty_like"]
     assert not names["linear"]
+
+
+@pytest.mark.parametrize("draw", [torch.rand_like, torch.empty_like, torch.zeros_like])
+def test_a_branch_draws_where_what_is_inside_does(draw: Callable[..., Any]) -> None:
+    network = make_network(lambda s, x: s.o(torch.cond(x.sum() > 0, lambda y: y + draw(y), torch.sin, (s.a(x),))))
+    (node,) = [node for node in run_fully(network).operators() if node.name == "cond"]
+    assert is_random(node) is (draw is not torch.zeros_like)
+    assert check_masked(run_fully(network), network.kept({"a": 2})) == []
 
 
 def test_a_failure_is_one_line() -> None:

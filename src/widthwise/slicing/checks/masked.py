@@ -2,8 +2,8 @@
 
 It runs the traced graph at full size and knows nothing of slicing. After most operators dropped units are set to zero,
 which is neutral for everything that carries or sums them. The operators of `counted.py` are told which units are there.
-Every value on the way is compared, since one that is wrong may reach no output of a small random network. Where an
-operator draws random numbers, both networks are given what the full run drew.
+Every value on the way is compared, since one that is wrong may reach no output of a small random network; of a branch
+or a loop, what leaves it. Where an operator draws random numbers, both networks are given what the full run drew.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from widthwise.graph import arguments_by_name
+from widthwise.graph import Nested, arguments_by_name
 from widthwise.slicing.checks.counted import Handler, find_counted
 from widthwise.slicing.checks.values import (
     FullRun,
@@ -58,23 +58,24 @@ class _Sliced(fx.Interpreter):
 
 
 class _Masked(fx.Interpreter):
-    def __init__(self, full: FullRun, kept: Kept, sliced: Mapping[fx.Node, Any]) -> None:
-        super().__init__(full.traced)
+    """Runs the traced graph, or one of its bodies, whose values are many in a loop and compared once they leave it."""
+
+    def __init__(
+        self, full: FullRun, kept: Kept, sliced: Mapping[fx.Node, Any], body: fx.GraphModule | None = None
+    ) -> None:
+        super().__init__(full.traced if body is None else body)
         self.failure: NodeFailure | None = None
         self._full, self._kept, self._sliced = full, kept, sliced
-        self._untouched = full.untouched(kept)
+        self._untouched = full.untouched(kept) if body is None else set[fx.Node]()
+        self._originals = full.originals if body is None else {node.name: node for node in body.graph.nodes}
 
     def run_node(self, n: fx.Node) -> Any:
         """Run one node with its dropped units neutral, and compare what is left with the sliced network."""
-        old = self._full.originals[n.name]
-        handler = find_counted(n.target)
+        old = self._originals[n.name]
         if old in self._untouched:
             return self._full.values[old]
-        if is_random(old):
-            value = self._full.values[old]
-        else:
-            value = super().run_node(n) if handler is None else self._run_counted(n, handler)
-        axes = self._full.tensor_axes(old)
+        value = self._full.values[old] if is_random(old) else self._compute(n)
+        axes = None if old.op == "output" else self._full.tensor_axes(old, value)
         if axes is None:
             return value
         value = zero_dropped(value, axes, self._kept)
@@ -84,12 +85,19 @@ class _Masked(fx.Interpreter):
             self.failure = NodeFailure(check="masked", node=old.name, reason=reason)
         return value
 
+    def _compute(self, n: fx.Node) -> Any:
+        if isinstance(n.target, Nested):
+            bodies = [_Masked(self._full, self._kept, {}, body).run for body in n.target.bodies]
+            return n.target.run(bodies, fx.map_arg(n.args, lambda source: self.env[source]))
+        handler = find_counted(n.target)
+        return super().run_node(n) if handler is None else self._run_counted(n, handler)
+
     def _run_counted(self, n: fx.Node, handler: Handler) -> Any:
         named = arguments_by_name(n)
         source = next(iter(named.values()))
         arguments: dict[str, Any] = fx.map_arg(named, lambda node: self.env[node])
         x = self.env[source]
-        mask = keep_mask(x, self._full.axes(self._full.originals[source.name]), self._kept)
+        mask = keep_mask(x, self._full.axes(self._originals[source.name]), self._kept)
         return handler(arguments, x, mask)
 
 

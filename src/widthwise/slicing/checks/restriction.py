@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import fx
 
+from widthwise.graph import Nested
 from widthwise.slicing.checks.counted import find_counted
 from widthwise.slicing.checks.values import (
     FullRun,
@@ -54,7 +55,8 @@ class _CutNodes:
 
     def __init__(self, full: FullRun, kept: Kept) -> None:
         self._full, self._kept = full, kept
-        graph, sizes = full.program.graph, full.program.sizes(kept)
+        graph = full.program.graph
+        self._sizes = sizes = full.program.sizes(kept)
         self._live = {node.name for node in graph.nodes}
         self._reads: dict[str, int] = {}
         for node in graph.nodes:
@@ -74,7 +76,9 @@ class _CutNodes:
         zeroed = fx.map_arg((node.args, node.kwargs), self._zero_dropped)
         if _all_agree(self._cut_outputs(node, _call(node, zeroed)), got):
             return "Z"
-        return None if find_counted(node.target) is None else "C"
+        # What counts units inside a body is left to the masked oracle, which looks at each node.
+        is_counted = isinstance(node.target, Nested) or find_counted(node.target) is not None
+        return "C" if is_counted else None
 
     def _run(self, node: fx.Node, new: fx.Node, fetch: Any) -> list[torch.Tensor]:
         result = _call(new, fx.map_arg((new.args, new.kwargs), fetch))
@@ -84,6 +88,8 @@ class _CutNodes:
         """Return the value of a rewritten node at the kept set."""
         if source.name in self._reads:
             return self._reads[source.name]
+        if source.name not in self._full.rewritten:
+            return self._sizes
         return self._full.cut(self._full.rewritten[source.name], self._kept)
 
     def _cut_outputs(self, node: fx.Node, value: Any) -> list[torch.Tensor]:

@@ -14,6 +14,7 @@ from widthwise.graph import (
     Axes,
     Frozen,
     KeptSet,
+    Nested,
     Product,
     Sum,
     Term,
@@ -113,12 +114,13 @@ class FullRun:
         return [(tensor, self.axes(node, i)) for i, tensor in enumerate(tensors) if isinstance(tensor, torch.Tensor)]
 
     def operators(self) -> list[fx.Node]:
-        """Return the nodes that a rule spoke about, in order."""
-        return list(self._inference.outcomes)
+        """Return the nodes that a rule spoke about, in order; an operator with bodies is one node."""
+        return [node for node in self._inference.outcomes if node.graph is self.program.trace.graph]
 
-    def tensor_axes(self, node: fx.Node) -> Axes | None:
-        """Return the axes of a node that yields one tensor, else None."""
-        return self.axes(node) if node in self._inference.axes and isinstance(self.values[node], torch.Tensor) else None
+    def tensor_axes(self, node: fx.Node, value: Any = None) -> Axes | None:
+        """Return the axes of a node that yields one tensor, else None; inside a body, `value` is what it yields."""
+        value = self.values[node] if value is None else value
+        return self.axes(node) if node in self._inference.axes and isinstance(value, torch.Tensor) else None
 
     def atoms(self, node: fx.Node) -> dict[int, int]:
         """Return the size of every atom in the axes of a node and of what it reads, by its key."""
@@ -225,6 +227,8 @@ def agree(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 def is_random(node: fx.Node) -> bool:
     """Return whether two calls of an operator differ: it draws random numbers, or returns memory as it finds it."""
+    if isinstance(node.target, Nested):
+        return any(is_random(inner) for body in node.target.bodies for inner in body.graph.nodes)
     is_drawn = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
     return is_drawn or "empty" in overload_name(node.target)
 
