@@ -1,5 +1,6 @@
 """Floor 1: the traced program with a term on every axis."""
 
+from widthwise.graph.autocast import find_protected_devices
 from widthwise.graph.call import Axes, Call, Outcome
 from widthwise.graph.example import Example, as_example, match_call
 from widthwise.graph.export import FixedAxes, find_image_axes, silence
@@ -31,6 +32,7 @@ from widthwise.graph.trace import Trace, trace_network
 __all__ = [
     "Atom", "Axes", "Call", "Example", "FixedAxes", "Frozen", "Inference", "KeptSet", "Nested", "Outcome", "Product",
     "Size", "Solver", "StateAxes", "StateInput", "Sum", "Term", "Trace", "arguments_by_name", "as_example", "atoms_of",
-    "count", "fake_tensors", "find_image_axes", "indices", "infer_axes", "is_prefix", "join_segments", "match_call",
-    "multiply_factors", "overload_name", "rule", "shape_of", "silence", "size_of", "state_tensor", "trace_network",
+    "count", "fake_tensors", "find_image_axes", "find_protected_devices", "indices", "infer_axes", "is_prefix",
+    "join_segments", "match_call", "multiply_factors", "overload_name", "rule", "shape_of", "silence", "size_of",
+    "state_tensor", "trace_network",
 ]  # fmt: skip

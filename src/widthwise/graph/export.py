@@ -17,6 +17,7 @@ from torch.export import Dim, ExportedProgram
 from torch.utils import _pytree as pytree
 
 from widthwise._shared import TraceError
+from widthwise.graph.autocast import mark_regions
 from widthwise.graph.checkpoint import plain_checkpoints
 from widthwise.graph.example import Example
 from widthwise.graph.functional import inline_regions, is_simple, make_functional
@@ -58,6 +59,7 @@ def export_network(
     try:
         with silence(), plain_checkpoints():
             program = torch.export.export(net, example.args, example.kwargs, dynamic_shapes=dynamic, strict=strict)
+            mark_regions(program.graph_module)
             inline_regions(program.graph_module)
             if not is_simple(program.graph):
                 return program.run_decompositions({torch.ops.aten.instance_norm.default: write_out_updates})

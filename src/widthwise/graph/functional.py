@@ -5,6 +5,7 @@ forgets regions without gradients. Most networks write in place only what nothin
 at (`relu_` after a convolution), and that can be told from the graph.
 """
 
+import itertools
 import operator
 import re
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from torch import fx
 
+from widthwise.graph.autocast import AUTOCAST_REGION
 from widthwise.graph.overload import arguments_by_name, overload_name, schema_arguments
 from widthwise.graph.patch import FILLS, is_patch, put_back
 from widthwise.graph.shape import fake_tensors
@@ -20,7 +22,6 @@ from widthwise.graph.shape import fake_tensors
 __all__ = ["inline_regions", "is_simple", "make_functional"]
 
 _GRAD_REGION = torch.ops.higher_order.wrap_with_set_grad_enabled
-_AUTOCAST_REGION = torch.ops.higher_order.wrap_with_autocast
 # They hand on their input where there is nothing to do, though neither their schemas nor their traces say so.
 _PASSING = {
     torch.ops.aten.dropout.default,
@@ -35,14 +36,16 @@ _NORMS = {"aten::batch_norm.default": "training", "aten::instance_norm.default":
 _Region = type(_GRAD_REGION).__mro__[1]
 
 
-def inline_regions(module: fx.GraphModule) -> None:
+def inline_regions(module: fx.GraphModule, *, under_autocast: bool = False) -> None:
     """Put the operators of regions without gradients or without autocast in place of the regions; in place.
 
-    Those inside the bodies of branches and loops too. What leaves a region without gradients is detached.
+    Those inside the bodies of branches and loops too. What leaves a region without gradients is detached. Regions with
+    autocast stay, and so do those without inside them: a second trace writes out their casts.
     """
     for node in list(module.graph.nodes):
-        if node.op == "call_function" and (region := _region_of(module, node)) is not None:
-            inline_regions(region)
+        if node.op == "call_function" and (region := _region_of(module, node, under_autocast)) is not None:
+            inline_regions(region, under_autocast=under_autocast)
+            _move_bodies(region, module)
             _inline(node, region, _operands(node), detached=node.target is _GRAD_REGION and not node.args[0])
     for node in list(module.graph.nodes):
         if node.op != "get_attr":
@@ -50,7 +53,8 @@ def inline_regions(module: fx.GraphModule) -> None:
         if not node.users:
             module.graph.erase_node(node)
         elif isinstance(body := getattr(module, node.target, None), fx.GraphModule):
-            inline_regions(body)
+            is_on = any(user.target is AUTOCAST_REGION and user.args[2] for user in node.users)
+            inline_regions(body, under_autocast=under_autocast or is_on)
             body.recompile()
 
 
@@ -81,10 +85,10 @@ def make_functional(graph: fx.Graph) -> None:
             written.replace_all_uses_with(value, delete_user_cb=lambda user: user not in done)
 
 
-def _region_of(module: fx.GraphModule, node: fx.Node) -> fx.GraphModule | None:
+def _region_of(module: fx.GraphModule, node: fx.Node, under_autocast: bool) -> fx.GraphModule | None:
     if node.target is _GRAD_REGION:
         name: Any = node.args[1]
-    elif node.target is _AUTOCAST_REGION and not node.args[2]:
+    elif node.target is AUTOCAST_REGION and not node.args[2] and not under_autocast:
         name = node.args[4]
     else:
         return None
@@ -93,6 +97,16 @@ def _region_of(module: fx.GraphModule, node: fx.Node) -> fx.GraphModule | None:
 
 def _operands(node: fx.Node) -> tuple[Any, ...]:
     return node.args[2:] if node.target is _GRAD_REGION else node.args[5:]
+
+
+def _move_bodies(region: fx.GraphModule, module: fx.GraphModule) -> None:
+    """Register the bodies that a region holds on the module around it, under names of their own."""
+    for node in region.graph.find_nodes(op="get_attr"):
+        body = getattr(region, node.target)
+        name = next(name for i in itertools.count() if not hasattr(module, name := f"{node.target}_{i}"))
+        setattr(module, name, body)
+        setattr(region, name, body)
+        node.target = name
 
 
 def _inline(node: fx.Node, region: fx.GraphModule, operands: tuple[Any, ...], *, detached: bool) -> None:

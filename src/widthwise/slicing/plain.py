@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 from widthwise.graph import Example, Nested, silence
 from widthwise.slicing.functions import use_functions
 from widthwise.slicing.program import Kept, Program
+from widthwise.slicing.protect import protect_by_torch
 
 __all__ = ["Agreement", "build_graph_module", "same_outputs"]
 
@@ -144,7 +145,7 @@ def _freeze_sizes(program: Program, sizes: tuple[int, ...], module: nn.Module) -
     returned: Any = program.graph.output_node().args[0]
     graph.output(fx_node.map_arg(returned[1], lambda old: copies[old]))
     graph.eliminate_dead_code()
-    return use_functions(graph)
+    return use_functions(_protect(graph, module))
 
 
 def _freeze_nodes(
@@ -167,7 +168,6 @@ def _freeze_nodes(
             copies[node] = sizes[args[1]]
         else:
             copies[node] = frozen.node_copy(node, lambda old: copies[old])
-            copies[node].meta = {}
     return copies
 
 
@@ -175,8 +175,17 @@ def _freeze_body(graph: fx.Graph, sizes: tuple[int, ...]) -> fx.GraphModule:
     body = fx.GraphModule(nn.Module(), fx.Graph())
     copies = _freeze_nodes(graph, body.graph, sizes, body, {})
     body.graph.output(fx_node.map_arg(graph.output_node().args[0], lambda old: copies[old]))
+    _protect(body.graph, body)
     body.recompile()
     return body
+
+
+def _protect(graph: fx.Graph, module: nn.Module) -> fx.Graph:
+    """Keep a caller's autocast out of where the network does; the notes of the trace are left behind."""
+    protect_by_torch(graph, module)
+    for node in graph.nodes:
+        node.meta = {}
+    return graph
 
 
 def _call_bodies(

@@ -15,6 +15,7 @@ from torch import fx
 
 from widthwise.graph import Axes, Inference, KeptSet, Nested, Outcome, StateInput, Term, count, size_of
 from widthwise.slicing.functions import use_functions
+from widthwise.slicing.protect import protect
 from widthwise.slicing.table import SizeTable, has_atoms
 
 __all__ = ["Kept", "Program", "Resized"]
@@ -67,7 +68,7 @@ class Program:
     def _forward(self) -> Callable[..., Any]:
         copied = fx.Graph()
         copied.output(copied.graph_copy(self.graph, {}))
-        return fx.GraphModule(torch.nn.Module(), use_functions(copied)).forward
+        return fx.GraphModule(torch.nn.Module(), use_functions(protect(copied))).forward
 
     def sizes(self, kept: Kept) -> tuple[int, ...]:
         """Return the table of sizes at these kept sets."""
@@ -135,7 +136,7 @@ class Program:
             table = SizeTable(fx.Graph(), outer)
             copies = self._copy(body.graph, table)
             table.graph.output(fx.map_arg(body.graph.output_node().args[0], lambda old, copies=copies: copies[old]))
-            bodies.append(fx.GraphModule(torch.nn.Module(), use_functions(table.graph)))
+            bodies.append(fx.GraphModule(torch.nn.Module(), use_functions(protect(table.graph))))
         return replace(nested, bodies=tuple(bodies), num_shared=1)
 
     def _resize(self, new: fx.Node, old: fx.Node, outcome: Outcome, table: SizeTable) -> None:
