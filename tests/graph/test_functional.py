@@ -30,10 +30,11 @@ from widthwise.elastic import Elastic
 from widthwise.graph import Example, silence
 from widthwise.graph.export import export_network
 from widthwise.graph.functional import inline_regions, is_simple, make_functional
+from widthwise.graph.gradients import note_gradients, stop_gradients
 
 
 def export(net: nn.Module, x: Tensor) -> ExportedProgram:
-    with silence():
+    with silence(), note_gradients():
         return torch.export.export(net, (x,), strict=False)
 
 
@@ -48,6 +49,7 @@ def run(program: ExportedProgram, net: nn.Module, x: Tensor) -> tuple[Tensor, ..
 
 def rewrite(program: ExportedProgram) -> ExportedProgram:
     inline_regions(program.graph_module)
+    stop_gradients(program.graph_module, program.graph_signature.inputs_to_parameters)
     make_functional(program.graph)
     program.graph.lint()
     return program

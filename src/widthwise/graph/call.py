@@ -15,7 +15,7 @@ from widthwise.graph.shape import fake_tensors, shape_of
 from widthwise.graph.solver import Solver
 from widthwise.graph.term import Frozen, Size, Term, size_of
 
-__all__ = ["Axes", "Call", "Outcome"]
+__all__ = ["Axes", "Call", "Outcome", "place_of"]
 
 Axes = tuple[Term, ...]
 _TORCH = Path(torch.__file__).parent
@@ -65,7 +65,7 @@ class Call:
         """The operator with its place in the user's source, for reasons: "aten.conv2d (net.py:12)"."""
         target = self.node.target
         operator = overload_name(target).rpartition(".")[0].replace("::", ".") or str(target)
-        place = _source_line(self.node.meta.get("stack_trace"))
+        place = place_of(self.node)
         return f"{operator} ({place})" if place else operator
 
     def axes(self, argument: str | fx.Node) -> Axes:
@@ -151,6 +151,11 @@ class Call:
                 self.unify(wide[0], other)
             result.append(wide[0] if wide else aligned[0])
         return tuple(self.solver.resolve(term) for term in result)
+
+
+def place_of(node: fx.Node) -> str:
+    """Return "file.py:12", where the user's code calls an operator; "" where that is not known."""
+    return _source_line(node.meta.get("stack_trace"))
 
 
 @cache

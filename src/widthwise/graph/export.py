@@ -21,6 +21,7 @@ from widthwise.graph.autocast import mark_regions
 from widthwise.graph.checkpoint import plain_checkpoints
 from widthwise.graph.example import Example
 from widthwise.graph.functional import inline_regions, is_simple, make_functional
+from widthwise.graph.gradients import note_gradients, stop_gradients
 from widthwise.graph.instance_norm import write_out_updates
 
 __all__ = ["FixedAxes", "check_runs", "enlarge_batch", "export_network", "find_image_axes", "silence"]
@@ -57,14 +58,18 @@ def export_network(
     """
     dynamic = _by_name(net, _mark_axes(example, fixed, batched))
     try:
-        with silence(), plain_checkpoints():
-            program = torch.export.export(net, example.args, example.kwargs, dynamic_shapes=dynamic, strict=strict)
+        with silence():
+            with plain_checkpoints(), note_gradients():
+                program = torch.export.export(net, example.args, example.kwargs, dynamic_shapes=dynamic, strict=strict)
             mark_regions(program.graph_module)
             inline_regions(program.graph_module)
+            stop_gradients(program.graph_module, program.graph_signature.inputs_to_parameters)
             if not is_simple(program.graph):
                 return program.run_decompositions({torch.ops.aten.instance_norm.default: write_out_updates})
             make_functional(program.graph)
             return program
+    except TraceError:
+        raise
     except Exception as error:
         check_runs(net, example)
         raise TraceError(

@@ -17,7 +17,7 @@ from torch import fx
 from widthwise.graph.autocast import AUTOCAST_REGION
 from widthwise.graph.overload import arguments_by_name, overload_name, schema_arguments
 from widthwise.graph.patch import FILLS, is_patch, put_back
-from widthwise.graph.shape import fake_tensors
+from widthwise.graph.shape import memory_of
 
 __all__ = ["inline_regions", "is_simple", "make_functional"]
 
@@ -39,14 +39,14 @@ _Region = type(_GRAD_REGION).__mro__[1]
 def inline_regions(module: fx.GraphModule, *, under_autocast: bool = False) -> None:
     """Put the operators of regions without gradients or without autocast in place of the regions; in place.
 
-    Those inside the bodies of branches and loops too. What leaves a region without gradients is detached. Regions with
-    autocast stay, and so do those without inside them: a second trace writes out their casts.
+    Those inside the bodies of branches and loops too. Regions with autocast stay, and so do those without inside them:
+    a second trace writes out their casts.
     """
     for node in list(module.graph.nodes):
         if node.op == "call_function" and (region := _region_of(module, node, under_autocast)) is not None:
             inline_regions(region, under_autocast=under_autocast)
             _move_bodies(region, module)
-            _inline(node, region, _operands(node), detached=node.target is _GRAD_REGION and not node.args[0])
+            _inline(node, region, _operands(node))
     for node in list(module.graph.nodes):
         if node.op != "get_attr":
             continue
@@ -109,7 +109,7 @@ def _move_bodies(region: fx.GraphModule, module: fx.GraphModule) -> None:
         node.target = name
 
 
-def _inline(node: fx.Node, region: fx.GraphModule, operands: tuple[Any, ...], *, detached: bool) -> None:
+def _inline(node: fx.Node, region: fx.GraphModule, operands: tuple[Any, ...]) -> None:
     copies: dict[fx.Node, Any] = dict(zip(region.graph.find_nodes(op="placeholder"), operands, strict=True))
     results: Any = ()
     with node.graph.inserting_before(node):
@@ -118,21 +118,11 @@ def _inline(node: fx.Node, region: fx.GraphModule, operands: tuple[Any, ...], *,
                 results = fx.map_arg(inner.args[0], lambda old: copies[old])
             elif inner.op != "placeholder":
                 copies[inner] = node.graph.node_copy(inner, lambda old: copies[old])
-        if detached:
-            results = fx.map_arg(results, _detach)
     for user in list(node.users):
         assert user.target is operator.getitem
         user.replace_all_uses_with(results[user.args[1]])
         node.graph.erase_node(user)
     node.graph.erase_node(node)
-
-
-def _detach(node: fx.Node) -> fx.Node:
-    if not isinstance(node.meta.get("val"), torch.Tensor):
-        return node
-    new = node.graph.call_function(torch.ops.aten.detach.default, (node,))
-    new.meta = dict(node.meta)
-    return new
 
 
 def _is_simple_node(node: fx.Node, looked_at: set[fx.Node], done: set[fx.Node]) -> bool:
@@ -209,13 +199,8 @@ def _looks_at_others(node: fx.Node) -> bool:
     if node.target in _PASSING or any(argument.alias_info is not None for argument in schema.arguments):
         return True
     # The schema of einsum does not say that it may give a view, but the memory does.
-    given = {place for source in node.all_input_nodes for place in _memory(source)}
-    return not given.isdisjoint(_memory(node))
-
-
-def _memory(node: fx.Node) -> set[int]:
-    tensors = [each for each in fake_tensors(node) if isinstance(each, torch.Tensor)]
-    return {torch.multiprocessing.reductions.StorageWeakRef(each.untyped_storage()).cdata for each in tensors}
+    given = {place for source in node.all_input_nodes for place in memory_of(source)}
+    return not given.isdisjoint(memory_of(node))
 
 
 def _dtype(node: fx.Node) -> Any:

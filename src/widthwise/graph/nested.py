@@ -14,6 +14,7 @@ from torch import fx
 from torch._ops import HigherOrderOperator
 
 from widthwise.graph.absolute import count_from_front, name_squeezed_axes
+from widthwise.graph.assignment import write_out_assignments
 
 __all__ = ["Body", "Nested", "find_passages", "hold_bodies", "nested_nodes"]
 
@@ -104,6 +105,7 @@ def hold_bodies(module: fx.GraphModule) -> None:
         for body in bodies:
             hold_bodies(body)
             body.graph.eliminate_dead_code(lambda inner: inner.op in ("placeholder", "output"))
+            write_out_assignments(body.graph)
             name_squeezed_axes(body.graph)
             count_from_front(body.graph)
             body.recompile()

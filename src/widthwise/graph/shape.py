@@ -6,13 +6,20 @@ import sympy
 import torch
 from torch import fx
 
-__all__ = ["expression", "fake_tensors", "shape_of", "traced_size"]
+__all__ = ["expression", "fake_tensors", "memory_of", "shape_of", "traced_size"]
 
 
 def fake_tensors(node: fx.Node) -> list[Any]:
     """Return the fake values that a node yields, one per returned tensor."""
     value = node.meta.get("val")
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def memory_of(node: fx.Node) -> set[int]:
+    """Return what tells apart the pieces of memory in which the values of a node lie, as far as they have some."""
+    tensors = [each for each in fake_tensors(node) if isinstance(each, torch.Tensor)]
+    held = [each for each in tensors if torch._C._has_storage(each)]  # pyright: ignore[reportPrivateUsage]
+    return {torch.multiprocessing.reductions.StorageWeakRef(each.untyped_storage()).cdata for each in held}
 
 
 def shape_of(value: Any) -> tuple[int | sympy.Expr, ...]:

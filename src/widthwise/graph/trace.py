@@ -18,6 +18,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 
 from widthwise._shared import TraceError
 from widthwise.graph.absolute import count_from_front, name_squeezed_axes
+from widthwise.graph.assignment import write_out_assignments
 from widthwise.graph.example import Example
 from widthwise.graph.export import FixedAxes, enlarge_batch, export_network
 from widthwise.graph.nested import hold_bodies
@@ -258,6 +259,7 @@ def _read_program(program: ExportedProgram, example: Example, batch_dim: int, tr
     _check_flat(program)
     # What is read for its shape alone (`x[..., 0].shape[0]`), and checks: `Trace.guards` says what they hold for.
     program.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
+    write_out_assignments(program.graph)
     name_squeezed_axes(program.graph)
     count_from_front(program.graph)
     mutations = {
