@@ -14,7 +14,7 @@ from widthwise.slicing.calibrate import NUM_SAMPLES, has_batch_norm, recalibrate
 from widthwise.slicing.head import find_head
 from widthwise.slicing.norms import divide_weights
 from widthwise.slicing.own import build_own_class
-from widthwise.slicing.plain import Agreement, build_graph_module
+from widthwise.slicing.plain import Agreement, build_graph_module, lengthen
 from widthwise.slicing.program import Kept
 from widthwise.slicing.refit import refit_head
 from widthwise.slicing.runner import Runner
@@ -92,7 +92,7 @@ def extract_network(
             WidthWarning,
             stacklevel=4,
         )
-    return build_graph_module(net, runner.program, kept, state, example) if own is None else own
+    return _build_graph(net, runner, kept, state, example) if own is None else own
 
 
 def _calibrate(
@@ -129,6 +129,15 @@ def _leaves(runner: Runner, inputs: Example, tensors: list[Tensor]) -> list[Any]
     return [leaf.to(tensors[0].device) if isinstance(leaf, Tensor) else leaf for leaf in runner.leaves_of(inputs)]
 
 
+def _build_graph(
+    net: nn.Module, runner: Runner, kept: Kept, state: Mapping[str, Tensor], example: Example
+) -> nn.Module:
+    smallest = max(int(runner.program.trace.batch_range[0]), 1 if runner.single.is_traced else 2)
+    return build_graph_module(
+        net, runner.program, kept, state, example, smallest=smallest, batch_axes=runner.input_batch_axes
+    )
+
+
 def _try_own_class(
     net: nn.Module,
     runner: Runner,
@@ -138,11 +147,12 @@ def _try_own_class(
     divided: Sequence[str],
 ) -> tuple[nn.Module | None, str]:
     """Return the own-class form that agrees with the graph, on a state where no tensor is constant; and its fault."""
-    graph_module = build_graph_module(net, runner.program, kept, state, example)
+    graph_module = _build_graph(net, runner, kept, state, example)
     originals = {target: tensor.detach().clone() for target, tensor in state.items()}
     try:
         _wake_constants(state)
-        agreement = Agreement(graph_module, example, runner.input_batch_axes)
+        tried = example if runner.single.is_traced else lengthen(example, runner.input_batch_axes)
+        agreement = Agreement(graph_module, tried, runner.input_batch_axes)
         return build_own_class(net, runner.program, kept, state, agreement.holds, divided) or (None, "")
     finally:
         with torch.no_grad():

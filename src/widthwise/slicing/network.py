@@ -233,7 +233,8 @@ class SlicedNetwork:
         except GroupError:
             self._start()
             raise
-        self._runners[modes] = Runner(self.net, Program(inference), self._example, self.factor)
+        single = self._runners[(False,) * len(self._modules)].single
+        self._runners[modes] = Runner(self.net, Program(inference), self._example, self.factor, single)
         return self._runners[modes]
 
     def _trace(self, *, training: bool | None) -> Trace:

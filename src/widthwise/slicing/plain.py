@@ -1,6 +1,7 @@
 """The small network as its graph, a plain module that needs nothing but torch; and whether another one is the same."""
 
 import inspect
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from widthwise.slicing.functions import use_functions
 from widthwise.slicing.program import Kept, Program
 from widthwise.slicing.protect import protect_by_torch
 
-__all__ = ["Agreement", "build_graph_module", "same_outputs"]
+__all__ = ["Agreement", "build_graph_module", "lengthen", "same_outputs"]
 
 _TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5}
 # What a network may raise for inputs or attributes that it cannot run with.
@@ -23,7 +24,14 @@ _FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, A
 
 
 def build_graph_module(
-    net: nn.Module, program: Program, kept: Kept, state: Mapping[str, Tensor], example: Example
+    net: nn.Module,
+    program: Program,
+    kept: Kept,
+    state: Mapping[str, Tensor],
+    example: Example,
+    *,
+    smallest: int = 1,
+    batch_axes: Sequence[int | None] = (),
 ) -> fx.GraphModule:
     """Return the program at one kept set as a module: sizes are constants, the state is held under its own names.
 
@@ -33,12 +41,16 @@ def build_graph_module(
         kept: The kept set of each atom.
         state: The sliced tensors by name; tied names share one tensor.
         example: What a call of the network looks like.
+        smallest: The fewest samples for which the trace holds; the module refuses fewer.
+        batch_axes: The batch axis of each input leaf, or None.
     """
     saved = net.state_dict(keep_vars=True).keys()
     module = fx.GraphModule(nn.Module(), fx.Graph())
     for target, tensor in state.items():
         _register(module, target, tensor, persistent=target in saved)
     graph = _freeze_sizes(program, program.sizes(kept), module)
+    if smallest > 1:
+        _refuse_fewer(graph, smallest, batch_axes)
     _set_structure(graph, net, example, program.trace.output_spec)
     module.graph = graph
     return module.eval()
@@ -59,9 +71,7 @@ class Agreement:
     def __init__(self, module: nn.Module, example: Example, batch_axes: Sequence[int | None] = ()) -> None:
         generator = torch.Generator().manual_seed(0)
         drawn = _map_leaves(example, [_redraw(leaf, generator) for leaf in example.leaves()])
-        axes = [*batch_axes, *(None,) * len(example.leaves())]
-        longer = [_lengthen(leaf, axis) for leaf, axis in zip(drawn.leaves(), axes, strict=False)]
-        batches = [example, drawn, _map_leaves(drawn, longer)]
+        batches = [example, drawn, lengthen(drawn, batch_axes)]
         self._expected = [
             (inputs, outputs)
             for inputs in batches
@@ -74,6 +84,12 @@ class Agreement:
         Rounding is 1e-12 in float64 and 1e-5 in float32.
         """
         return all(_same(_call(module, inputs), expected) for inputs, expected in self._expected)
+
+
+def lengthen(example: Example, batch_axes: Sequence[int | None]) -> Example:
+    """Return inputs of two samples more, the first ones again."""
+    axes = [*batch_axes, *(None,) * len(example.leaves())]
+    return _map_leaves(example, [_lengthen(leaf, axis) for leaf, axis in zip(example.leaves(), axes, strict=False)])
 
 
 def same_outputs(one: nn.Module, other: nn.Module, example: Example) -> bool:
@@ -146,6 +162,18 @@ def _freeze_sizes(program: Program, sizes: tuple[int, ...], module: nn.Module) -
     graph.output(fx_node.map_arg(returned[1], lambda old: copies[old]))
     graph.eliminate_dead_code()
     return use_functions(_protect(graph, module))
+
+
+def _refuse_fewer(graph: fx.Graph, smallest: int, batch_axes: Sequence[int | None]) -> None:
+    inputs = list(graph.find_nodes(op="placeholder"))
+    leaf, axis = next((leaf, axis) for leaf, axis in zip(inputs, batch_axes, strict=True) if axis is not None)
+    message = f"the batch must hold {smallest} samples or more, since the network does something else for fewer"
+    with graph.inserting_after(inputs[-1]):
+        size = graph.call_function(torch.ops.aten.sym_size.int, (leaf, axis))
+    with graph.inserting_after(size):
+        fits = graph.call_function(operator.ge, (size, smallest))
+    with graph.inserting_after(fits):
+        graph.call_function(torch._assert, (fits, message))  # pyright: ignore[reportPrivateUsage]
 
 
 def _freeze_nodes(

@@ -15,6 +15,7 @@ from widthwise.slicing.inputs import InputCheck
 from widthwise.slicing.norms import NormState, find_place
 from widthwise.slicing.program import Program
 from widthwise.slicing.rescale import Factor, Rescale
+from widthwise.slicing.single import SingleSample
 
 __all__ = ["Runner"]
 
@@ -31,18 +32,27 @@ class Runner:
         program: Its rewritten trace.
         example: What a call of the network looks like.
         factor: What a weight is multiplied by where it reads `kept` of `full` units, as factor(full, kept); None for 1.
+        single: What the network does with one sample; None where this program, of evaluation mode, can tell.
 
     Attributes:
         program: The rewritten graph.
         input_batch_axes: The batch axis of each input leaf, or None.
         output_batch_axes: The batch axis of each output leaf, or None; all None where the outputs cannot be joined.
         normalizes_batches: Whether some batch norm uses the statistics of its batch.
+        single: What the network does with one sample.
 
     Raises:
         WidthError: A factor is asked for, and has no single meaning on this network.
     """
 
-    def __init__(self, net: nn.Module, program: Program, example: Example, factor: Factor | None = None) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        program: Program,
+        example: Example,
+        factor: Factor | None = None,
+        single: SingleSample | None = None,
+    ) -> None:
         self.program = program
         trace = program.trace
         self.input_batch_axes = trace.input_batch_axes()
@@ -63,6 +73,7 @@ class Runner:
         self._batch_norms = [node for node in program.inference.outcomes if _uses_batch(node)]
         self.normalizes_batches = bool(self._batch_norms)
         self._checked: set[tuple[int, ...]] = set()
+        self.single = single or SingleSample(net, program, self.state, example, self.input_batch_axes)
 
     def state(self) -> list[Tensor]:
         """Return the full state tensors that the program reads, in its order."""
@@ -149,6 +160,8 @@ class Runner:
         key = tuple(symbols.values())
         if key not in self._checked:
             self._inputs.check_branches(symbols)
+            if symbols.get(self.program.trace.batch_symbol) == 1:
+                self.single.check()
             for node in self._batch_norms:
                 source: Any = node.args[0]
                 shape = [int(sympy.sympify(size).subs(symbols)) for size in shape_of(source.meta["val"])]
