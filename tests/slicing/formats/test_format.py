@@ -1,6 +1,3 @@
-import logging
-import warnings
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,7 +6,7 @@ from tests.slicing.formats.samples import batch_of, make_mixer, make_net, make_p
 from widthwise._shared import ExportError
 from widthwise.graph import Example
 from widthwise.slicing.formats import FORMATS, Plain, find_format, find_reason
-from widthwise.slicing.formats.format import export_program, quiet
+from widthwise.slicing.formats.format import export_program
 
 
 class Branching(nn.Module):
@@ -65,18 +62,6 @@ def test_a_network_that_takes_some_batches_only_is_an_error() -> None:
 def test_a_program_holds_no_place_in_the_source() -> None:
     program = export_program(make_mixer())
     assert all("stack_trace" not in node.meta for node in program.graph.nodes)
-
-
-def test_warnings_and_the_log_of_exporters_are_silent_inside_quiet_only(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="torch.onnx")
-    log = logging.getLogger("torch.onnx")
-    with quiet():
-        warnings.warn("an exporter about itself", stacklevel=1)
-        assert not log.isEnabledFor(logging.WARNING)
-        assert log.isEnabledFor(logging.ERROR)
-    assert log.level == logging.INFO
-    with pytest.warns(UserWarning, match="^after$"):
-        warnings.warn("after", stacklevel=1)
 
 
 def test_the_reason_is_the_first_line_of_the_error_at_the_root() -> None:

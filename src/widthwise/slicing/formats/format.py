@@ -1,9 +1,6 @@
 """What an export format is: a writer, and a reader that gives back what stands in the file as something to call."""
 
-import logging
-import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +11,9 @@ from torch.export import Dim
 from torch.utils import _pytree as pytree
 
 from widthwise._shared import ExportError
-from widthwise.graph import Example
+from widthwise.graph import Example, silence
 
-__all__ = ["Format", "Plain", "Reader", "export_program", "find_reason", "quiet"]
+__all__ = ["Format", "Plain", "Reader", "export_program", "find_reason"]
 
 Reader = Callable[[Example], list[Any]]
 
@@ -52,20 +49,6 @@ class Format:
     read: Callable[[Plain, Path], Reader]
 
 
-@contextmanager
-def quiet() -> Generator[None]:
-    """Silence the warnings that exporters give and log about themselves."""
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)
-
-
 def find_reason(error: BaseException) -> str:
     """Return the first line of the error that an error came from."""
     while error.__cause__ is not None:
@@ -87,7 +70,7 @@ def export_program(plain: Plain) -> torch.export.ExportedProgram:
     ]
     args, kwargs = pytree.tree_unflatten(marks, spec)
     try:
-        with quiet():
+        with silence():
             program = torch.export.export(
                 _Positional(plain.net, list(kwargs)),
                 (*plain.example.args, *plain.example.kwargs.values()),

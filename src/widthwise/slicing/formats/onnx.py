@@ -10,8 +10,8 @@ import torch
 from torch.export.graph_signature import TensorArgument
 
 from widthwise._shared import ExportError, require
-from widthwise.graph import Example
-from widthwise.slicing.formats.format import Format, Plain, Reader, export_program, quiet
+from widthwise.graph import Example, silence
+from widthwise.slicing.formats.format import Format, Plain, Reader, export_program
 
 __all__ = ["ONNX"]
 
@@ -21,7 +21,7 @@ def _write(plain: Plain, path: Path) -> None:
     require("onnxscript", "export")
     program = export_program(plain)
     _check_outputs(program)
-    with quiet():
+    with silence():
         exported = torch.onnx.export(program, dynamo=True, verbose=False)
     if exported is None:
         raise ExportError("expected an ONNX program of this network, got none; export .pt2 or .safetensors instead")

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from widthwise.graph import Example
-from widthwise.slicing.formats.format import Format, Plain, Reader, export_program, quiet
+from widthwise.graph import Example, silence
+from widthwise.slicing.formats.format import Format, Plain, Reader, export_program
 
 __all__ = ["PT2"]
 
@@ -20,12 +20,12 @@ _FACTS = "widthwise.json"
 
 def _write(plain: Plain, path: Path) -> None:
     program = export_program(plain)
-    with quiet():
+    with silence():
         torch.export.save(program, path, extra_files={_FACTS: json.dumps(dict(plain.facts))})
 
 
 def _read(_: Plain, path: Path) -> Reader:
-    with quiet():
+    with silence():
         net = torch.export.load(path).module()
 
     def call(inputs: Example) -> list[Any]:

@@ -10,9 +10,9 @@ import safetensors.torch
 import torch
 from torch.utils import _pytree as pytree
 
-from widthwise.graph import Example
+from widthwise.graph import Example, silence
 from widthwise.measure import safetensors_bytes, state_on_disk
-from widthwise.slicing.formats.format import Format, Plain, Reader, quiet
+from widthwise.slicing.formats.format import Format, Plain, Reader
 
 __all__ = ["PT", "SAFETENSORS", "exported_bytes"]
 
@@ -70,7 +70,7 @@ def _read_pt(plain: Plain, path: Path) -> Reader:
 
 def _copy(plain: Plain) -> torch.nn.Module:
     # torch.fx warns about its own treespecs when it copies a graph module.
-    with quiet():
+    with silence():
         return copy.deepcopy(plain.net)
 
 
