@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import fx
 
-from widthwise.graph import arguments_by_name, overload_name
+from widthwise.graph import arguments_by_name, overload_name, replace_arguments
 from widthwise.graph.overload import schema_arguments
 
 aten = torch.ops.aten
@@ -36,3 +36,8 @@ def test_what_is_missing_is_left_out_where_there_is_no_default() -> None:
 def test_a_plain_function_has_no_named_arguments() -> None:
     assert call(operator.mul, 2, 3) == {}
     assert schema_arguments(operator.mul) == []
+
+
+def test_arguments_are_replaced_where_they_stand() -> None:
+    assert replace_arguments(aten.add.Tensor, (1, 2), {"alpha": 3}, {"other": 5, "alpha": 7}) == ((1, 5), {"alpha": 7})
+    assert replace_arguments(aten.add.Tensor, (1, 2), {}, {"alpha": 7}) == ((1, 2), {"alpha": 7})

@@ -2,9 +2,12 @@ import json
 from dataclasses import replace
 
 import pytest
+import sympy
+from torch import fx
 
 from tests.networks import shared_model
-from widthwise.groups import FrozenAxis, Group, Groups, Member
+from widthwise.graph import Formula
+from widthwise.groups import FrozenAxis, Group, Groups, Member, SizedConstant
 
 FC1 = Group(
     name="fc1", size=8, key=1, members=(Member(target="fc1.weight", axis=0), Member(target="fc2.weight", axis=1))
@@ -93,3 +96,17 @@ def test_the_groups_of_a_network_survive_json() -> None:
     content = json.loads(json.dumps(groups.to_dict(), allow_nan=False))
     assert content == groups.to_dict()
     assert [each["name"] for each in content["groups"]] == list(groups.sizes)
+
+
+def test_constants_that_follow_the_width_are_taken_off_the_list() -> None:
+    node = fx.Graph().placeholder("mul")
+    formula = Formula(expression=sympy.Integer(8), terms=(), full=8)
+    constants = [
+        SizedConstant(place="", value=8.0, formula="8", groups=("fc1",), node=node.name, argument=argument)
+        for argument in ("self", "other")
+    ]
+    groups = Groups([FC1], [FROZEN], constants, {"fc1.weight": 1})
+    left = groups.without({node: {"other": formula}})
+    assert left.constants == (constants[0],)
+    assert (list(left), left.frozen, left.summed) == (list(groups), groups.frozen, groups.summed)
+    assert groups.without({}).constants == groups.constants

@@ -4,7 +4,8 @@ from torch import nn
 
 from tests.groups.test_find import groups_of, make
 from tests.traps import SOUND, Network, Trap
-from widthwise.groups import SizedConstant
+from widthwise.graph import Atom, Example, Solver, StateAxes, infer_axes, trace_network
+from widthwise.groups import SizedConstant, find_groups, find_sized_constants
 
 
 def test_a_number_that_equals_a_size_is_told_with_its_formula_and_place() -> None:
@@ -57,3 +58,25 @@ def test_constants_are_shown() -> None:
     (shown,) = groups.to_dict()["constants"]
     assert shown == {"place": groups.constants[0].place, "value": 8**-0.5, "formula": "1 / sqrt(8)", "groups": ["a"]}
     assert isinstance(groups.constants[0], SizedConstant)
+
+
+@pytest.mark.parametrize(("number", "formula"), [(40, "40"), (1 / 24, "1 / 24")])
+def test_sizes_of_several_axes_are_found(number: float, formula: str) -> None:
+    net = Network(lambda s, x: s.o(s.a(x) * number), a=nn.Linear(5, 8), o=nn.Linear(8, 3))
+    far = Network(lambda s, x: s.o(s.a(x)) * number, a=nn.Linear(5, 8), o=nn.Linear(8, 3))
+    (constant,) = groups_of(net if number == 40 else far, torch.randn(3, 5)).constants
+    assert (constant.formula, constant.groups) == (formula, ("a",))
+
+
+def test_common_numbers_are_listed_on_demand_and_alpha_never() -> None:
+    net = Network(
+        lambda s, x: s.o(torch.add(s.a(x) * 0.5, s.a(x), alpha=1)), a=nn.Linear(5, 2), o=nn.Linear(2, 3)
+    ).eval()
+    solver = Solver()
+    state = StateAxes(net, solver)
+    inference = infer_axes(trace_network(net, Example(args=(torch.randn(3, 5),), kwargs={})), state, solver)
+    (group,) = find_groups(net, inference, state)
+    titles = {Atom(group.key, group.size): group.name}
+    assert find_sized_constants(inference, titles) == []
+    (constant,) = find_sized_constants(inference, titles, with_common=True)
+    assert (constant.formula, constant.node, constant.argument) == ("1 / 2", "mul", "other")

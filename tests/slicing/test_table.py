@@ -1,6 +1,7 @@
+import sympy
 from torch import fx
 
-from widthwise.graph import Atom, Frozen, Product, Sum
+from widthwise.graph import Atom, Formula, Frozen, Product, Sum
 from widthwise.slicing.table import SizeTable, has_atoms
 
 A, B = Atom(1, 4), Atom(2, 3)
@@ -36,11 +37,20 @@ def test_what_no_width_changes_is_written_out() -> None:
 
 
 def test_an_axis_of_dynamic_size_is_left_to_the_reshape() -> None:
-    import sympy
-
     table, _ = make_table()
     assert table.read(Product((Frozen(sympy.Symbol("s"), "batch"), A)), 12) == -1
     assert table.read(Frozen(sympy.Symbol("s"), "batch"), "traced node") == "traced node"
+
+
+def test_numbers_stand_beside_sizes_and_are_read_once() -> None:
+    table, _ = make_table()
+    n = sympy.Symbol("n", integer=True, positive=True)
+    half = Formula(expression=n / 2, terms=((n, A),), full=2)
+    size, number = table.read(A, 4), table.read_number(half)
+    assert table.read_number(half) is number
+    assert (size.args[1], number.args[1]) == (0, 1)
+    assert table.fill({}) == (4, 2)
+    assert table.fill({1: 3}) == (3, 1.5)
 
 
 def test_terms_with_atoms_depend_on_widths() -> None:

@@ -4,9 +4,11 @@ from widthwise.graph.autocast import find_protected_devices
 from widthwise.graph.call import Axes, Call, Outcome
 from widthwise.graph.example import Example, as_example, match_call
 from widthwise.graph.export import FixedAxes, find_image_axes, silence
+from widthwise.graph.formula import Formula
 from widthwise.graph.infer import Inference, StateAxes, infer_axes, state_tensor
 from widthwise.graph.nested import Nested
-from widthwise.graph.overload import arguments_by_name, overload_name
+from widthwise.graph.overload import arguments_by_name, overload_name, replace_arguments
+from widthwise.graph.provenance import Counts, find_counts, is_arithmetic
 from widthwise.graph.rules import rule
 from widthwise.graph.shape import fake_tensors, shape_of
 from widthwise.graph.solver import Solver
@@ -30,9 +32,9 @@ from widthwise.graph.term import (
 from widthwise.graph.trace import Trace, trace_network
 
 __all__ = [
-    "Atom", "Axes", "Call", "Example", "FixedAxes", "Frozen", "Inference", "KeptSet", "Nested", "Outcome", "Product",
-    "Size", "Solver", "StateAxes", "StateInput", "Sum", "Term", "Trace", "arguments_by_name", "as_example", "atoms_of",
-    "count", "fake_tensors", "find_image_axes", "find_protected_devices", "indices", "infer_axes", "is_prefix",
-    "join_segments", "match_call", "multiply_factors", "overload_name", "rule", "shape_of", "silence", "size_of",
-    "state_tensor", "trace_network",
+    "Atom", "Axes", "Call", "Counts", "Example", "FixedAxes", "Formula", "Frozen", "Inference", "KeptSet", "Nested",
+    "Outcome", "Product", "Size", "Solver", "StateAxes", "StateInput", "Sum", "Term", "Trace", "arguments_by_name",
+    "as_example", "atoms_of", "count", "fake_tensors", "find_counts", "find_image_axes", "find_protected_devices",
+    "indices", "infer_axes", "is_arithmetic", "is_prefix", "join_segments", "match_call", "multiply_factors",
+    "overload_name", "replace_arguments", "rule", "shape_of", "silence", "size_of", "state_tensor", "trace_network",
 ]  # fmt: skip

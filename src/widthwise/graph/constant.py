@@ -14,7 +14,7 @@ from widthwise.graph.nested import Nested, find_passages, nested_nodes
 from widthwise.graph.overload import arguments_by_name, overload_name
 from widthwise.graph.shape import fake_tensors
 
-__all__ = ["find_data", "lift_tables"]
+__all__ = ["find_data", "is_table", "lift_tables"]
 
 # Their entries differ, so a table of another size is no cut of the full one.
 _MADE = {"aten::arange", "aten::linspace", "aten::logspace", "aten::eye"}
@@ -65,6 +65,11 @@ def lift_tables(graph: fx.Graph, held: Set[str], inputs: Set[str]) -> dict[str, 
         node.replace_all_uses_with(new)
         graph.erase_node(node)
     return tables
+
+
+def is_table(node: fx.Node) -> bool:
+    """Return whether an operator makes a table of sizes alone."""
+    return _name(node) in _MADE and not any(_tensors(source) for source in node.all_input_nodes)
 
 
 def _find_tables(graph: fx.Graph, held: Set[str]) -> Iterator[fx.Node]:

@@ -24,7 +24,15 @@ from widthwise.graph.functional import inline_regions, is_simple, make_functiona
 from widthwise.graph.gradients import note_gradients, stop_gradients
 from widthwise.graph.instance_norm import write_out_updates
 
-__all__ = ["FixedAxes", "check_runs", "enlarge_batch", "export_network", "find_image_axes", "silence"]
+__all__ = [
+    "FixedAxes",
+    "check_runs",
+    "enlarge_batch",
+    "export_functional",
+    "export_network",
+    "find_image_axes",
+    "silence",
+]
 
 _MACHINERY = (Path(torch.__file__).parent, Path(__file__).parents[1])
 
@@ -58,16 +66,7 @@ def export_network(
     """
     dynamic = _by_name(net, _mark_axes(example, fixed, batched))
     try:
-        with silence():
-            with plain_checkpoints(), note_gradients():
-                program = torch.export.export(net, example.args, example.kwargs, dynamic_shapes=dynamic, strict=strict)
-            mark_regions(program.graph_module)
-            inline_regions(program.graph_module)
-            stop_gradients(program.graph_module, program.graph_signature.inputs_to_parameters)
-            if not is_simple(program.graph):
-                return program.run_decompositions({torch.ops.aten.instance_norm.default: write_out_updates})
-            make_functional(program.graph)
-            return program
+        return export_functional(net, example, dynamic, strict=strict)
     except TraceError:
         raise
     except Exception as error:
@@ -76,6 +75,27 @@ def export_network(
             f"torch.export must be able to trace {type(net).__name__}, got{_find_place(error)}: {_summarize(error)}; "
             f"rewrite what it names, {'' if strict else 'try strict=True, '}{_WAYS_OUT}"
         ) from error
+
+
+def export_functional(net: nn.Module, example: Example, dynamic: Any, *, strict: bool) -> ExportedProgram:
+    """Return the exported and functionalised program of a network; raises whatever torch.export does.
+
+    Args:
+        net: The network, in the mode it is in.
+        example: Inputs of one call.
+        dynamic: What each of their axes is to be, as torch.export takes it.
+        strict: Whether torch.export reads the Python of the network instead of running it.
+    """
+    with silence():
+        with plain_checkpoints(), note_gradients():
+            program = torch.export.export(net, example.args, example.kwargs, dynamic_shapes=dynamic, strict=strict)
+        mark_regions(program.graph_module)
+        inline_regions(program.graph_module)
+        stop_gradients(program.graph_module, program.graph_signature.inputs_to_parameters)
+        if not is_simple(program.graph):
+            return program.run_decompositions({torch.ops.aten.instance_norm.default: write_out_updates})
+        make_functional(program.graph)
+        return program
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """Operators of a traced graph: what they are called, and their arguments by the names in their schema."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import fx
 
-__all__ = ["arguments_by_name", "overload_name", "schema_arguments"]
+__all__ = ["arguments_by_name", "overload_name", "replace_arguments", "schema_arguments"]
 
 
 def overload_name(target: Any) -> str:
@@ -34,3 +35,12 @@ def arguments_by_name(node: fx.Node) -> dict[str, Any]:
         for argument in arguments
         if argument.name in given or argument.has_default_value()
     }
+
+
+def replace_arguments(
+    target: Any, args: Sequence[Any], kwargs: Mapping[str, Any], values: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments of an operator call with some of them replaced, by their names in the schema."""
+    names = [argument.name for argument in schema_arguments(target)][: len(args)]
+    given = tuple(values.get(name, value) for name, value in zip(names, args, strict=True))
+    return given, {**kwargs, **{name: value for name, value in values.items() if name not in names}}

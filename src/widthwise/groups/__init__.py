@@ -1,6 +1,7 @@
 """Floor 2: which units live or die together, and why not."""
 
 from widthwise.groups.collection import Groups
+from widthwise.groups.constants import find_sized_constants
 from widthwise.groups.declared import Declaration, DeclaredGroups, declare_groups
 from widthwise.groups.find import find_groups
 from widthwise.groups.group import FrozenAxis, Group, Member, SizedConstant
@@ -9,5 +10,5 @@ from widthwise.groups.width import units
 
 __all__ = [
     "ALL", "Declaration", "DeclaredGroups", "FrozenAxis", "Group", "Groups", "Member", "Selection", "SizedConstant",
-    "declare_groups", "find_groups", "units",
+    "declare_groups", "find_groups", "find_sized_constants", "units",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
+from widthwise.graph import Counts
 from widthwise.groups.group import FrozenAxis, Group, SizedConstant
 from widthwise.groups.table import list_constants, list_frozen, list_groups
 
@@ -14,7 +15,7 @@ class Groups(Sequence[Group]):
 
     Attributes:
         frozen: The parameter axes that keep their size, with their reasons and what would let them shrink.
-        constants: Numbers that may have come from the size of a group, and stay as they are.
+        constants: Numbers that may have come from the size of a group, but are not known to, and stay as they are.
         summed: The axis of a parameter over which the operators that read it sum, by its name, where they tell.
     """
 
@@ -59,6 +60,12 @@ class Groups(Sequence[Group]):
     def sizes(self) -> dict[str, int]:
         """The number of units of each group at full width, by name."""
         return {group.name: group.size for group in self._groups}
+
+    def without(self, counts: Counts) -> "Groups":
+        """Return the groups without those constants that are known to follow from widths."""
+        known = {(node.name, argument) for node, arguments in counts.items() for argument in arguments}
+        left = [each for each in self.constants if (each.node, each.argument) not in known]
+        return Groups(self._groups, self.frozen, left, self.summed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""

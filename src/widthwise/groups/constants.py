@@ -1,8 +1,8 @@
-"""Constants that look as if they were a size of a group: they stay as they are at every width.
+"""Constants that look as if they were a size of a group.
 
-`y * y.size(-1) ** -0.5` is traced as a multiplication by a number. An elastic network is the traced program, so the
-number stays that of the full width; code that works the number out again would differ at another width. Whether a
-constant came from a size cannot be told from the trace, so this is a list of coincidences to look at.
+`y * y.size(-1) ** -0.5` is traced as a multiplication by a number. Whether it came from a size cannot be told from the
+trace, so this is a list of coincidences to look at. `graph/provenance.py` knows which of them came from a size and
+follow it; an elastic network is the traced program, so the others stay what they are at full width.
 """
 
 import math
@@ -10,36 +10,60 @@ from collections.abc import Iterator, Mapping
 
 from torch import fx
 
-from widthwise.graph import Atom, Call, Inference, atoms_of, overload_name, size_of
+from widthwise.graph import (
+    Atom,
+    Axes,
+    Call,
+    Inference,
+    Term,
+    arguments_by_name,
+    atoms_of,
+    is_arithmetic,
+    multiply_factors,
+    size_of,
+)
 from widthwise.groups.group import SizedConstant
 
 __all__ = ["find_sized_constants"]
 
-_OPERATORS = {"aten::mul", "aten::div", "aten::true_divide", "aten::add", "aten::sub", "aten::rsub"}
 _REACH = 3
 _COMMON = {0.0, 0.5, 1.0, 2.0}
 
 
-def find_sized_constants(inference: Inference, titles: Mapping[Atom, str]) -> list[SizedConstant]:
-    """Return the numbers in a network that equal a size of a group, its inverse or a root of these.
+def find_sized_constants(
+    inference: Inference, titles: Mapping[Atom, str], *, with_common: bool = False
+) -> list[SizedConstant]:
+    """Return the numbers in a network that equal a size of a group or of several axes, its inverse or a root of these.
 
     Args:
         inference: The traced network.
         titles: The name of each group by its atom.
+        with_common: Whether 0.5, 1 and 2 are listed too, which are no sizes most of the time.
     """
     found: list[SizedConstant] = []
-    for node in inference.outcomes:
-        if overload_name(node.target).partition(".")[0] not in _OPERATORS:
-            continue
-        for value in node.args:
-            if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) not in _COMMON:
-                for size, names in _sizes_nearby(node, inference, titles):
-                    formula = _describe(abs(value), size)
-                    if formula is not None:
-                        place = Call(node, inference.solver, inference.axes).name
-                        found.append(SizedConstant(place=place, value=float(value), formula=formula, groups=names))
-                        break
+    for node in filter(is_arithmetic, inference.outcomes):
+        for argument, value in arguments_by_name(node).items():
+            if not _is_number(value) or argument == "alpha" or (abs(value) in _COMMON and not with_common):
+                continue
+            for size, names in _sizes_nearby(node, inference, titles):
+                formula = _describe(abs(value), size)
+                if formula is not None:
+                    place = Call(node, inference.solver, inference.axes).name
+                    constant = SizedConstant(
+                        place=place,
+                        value=float(value),
+                        formula=formula,
+                        groups=names,
+                        node=node.name,
+                        argument=argument,
+                    )
+                    found.append(constant)
+                    break
     return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _sizes_nearby(
@@ -53,11 +77,18 @@ def _sizes_nearby(
         seen.update(dict.fromkeys(border))
     for each in seen:
         for output in range(len(inference.axes.get(each, ()))):
-            for term in inference.axes_of(each, output):
+            for term in _neighbours(inference.axes_of(each, output)):
                 names = dict.fromkeys(titles[atom] for atom in atoms_of(term) if atom in titles)
                 size = size_of(term)
                 if names and isinstance(size, int):
                     yield size, tuple(names)
+
+
+def _neighbours(axes: Axes) -> Iterator[Term]:
+    """Yield axes, and then several that stand side by side as one: `weight.numel()`, channels x height x width."""
+    for length in range(1, len(axes) + 1):
+        for start in range(len(axes) - length + 1):
+            yield multiply_factors(axes[start : start + length])
 
 
 def _describe(value: float, size: int) -> str | None:

@@ -75,9 +75,13 @@ class SizedConstant:
         value: The number.
         formula: How it follows from the size: "1 / sqrt(64)".
         groups: The groups of that size.
+        node: The node of the traced graph that takes it.
+        argument: The name of the argument.
     """
 
     place: str
     value: float
     formula: str
     groups: tuple[str, ...]
+    node: str = ""
+    argument: str = ""

@@ -44,7 +44,7 @@ def has_batch_norm(program: Program) -> bool:
 
 @torch.no_grad()
 def recalibrate(
-    program: Program, sizes: Sequence[int], state: Sequence[Tensor], batches: Iterable[Sequence[Any]]
+    program: Program, sizes: Sequence[int | float], state: Sequence[Tensor], batches: Iterable[Sequence[Any]]
 ) -> dict[str, Tensor]:
     """Return running statistics measured at these sizes, by the name of the buffer.
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from widthwise._shared import GroupError, TraceError
 from widthwise.graph import (
     Atom,
+    Counts,
     Example,
     FixedAxes,
     Inference,
@@ -16,16 +17,18 @@ from widthwise.graph import (
     Solver,
     StateAxes,
     Trace,
+    find_counts,
     find_image_axes,
     infer_axes,
     trace_network,
 )
-from widthwise.groups import ALL, Groups, Selection, find_groups
+from widthwise.groups import ALL, Groups, Selection, find_groups, find_sized_constants
 from widthwise.slicing.context import plain_context
 from widthwise.slicing.placement import find_placement, move_example
 from widthwise.slicing.program import Program
 from widthwise.slicing.rescale import Factor
 from widthwise.slicing.runner import Runner
+from widthwise.slicing.single import SingleSample
 
 __all__ = ["SlicedNetwork"]
 
@@ -181,7 +184,9 @@ class SlicedNetwork:
         if unread := _find_unread(trace, self._axes):
             inference = self._learn_from_training(trace, inference, unread)
         modes: Modes = (False,) * len(self._modules)
-        self._runners: dict[Modes, Runner] = {modes: Runner(self.net, Program(inference), self._example, self.factor)}
+        counts = self._find_counts(inference, training=False)
+        self._groups = self._groups.without(counts)
+        self._runners: dict[Modes, Runner] = {modes: self._make_runner(inference, counts)}
 
     def _infer(self, trace: Trace, *others: Trace) -> Inference:
         """Find the groups of a trace, with what other traces of the network say of its parameters."""
@@ -234,8 +239,26 @@ class SlicedNetwork:
             self._start()
             raise
         single = self._runners[(False,) * len(self._modules)].single
-        self._runners[modes] = Runner(self.net, Program(inference), self._example, self.factor, single)
+        self._runners[modes] = self._make_runner(inference, self._find_counts(inference, training=None), single)
         return self._runners[modes]
+
+    def _make_runner(self, inference: Inference, counts: Counts, single: SingleSample | None = None) -> Runner:
+        return Runner(self.net, Program(inference, counts), self._example, self.factor, single)
+
+    def _find_counts(self, inference: Inference, *, training: bool | None) -> Counts:
+        """Return the numbers that follow from widths; looked for only where some number looks like one."""
+        titles = {Atom(group.key, group.size): group.name for group in self._groups}
+        if not find_sized_constants(inference, titles, with_common=True):
+            return {}
+        with plain_context():
+            return find_counts(
+                self.net,
+                inference,
+                self._example,
+                training=training,
+                batch_dim=self._batch_dim,
+                strict=self._strict,
+            )
 
     def _trace(self, *, training: bool | None) -> Trace:
         with plain_context():

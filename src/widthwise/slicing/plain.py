@@ -152,7 +152,7 @@ def _agree(one: Any, other: Any) -> bool:
     return not len(gap) or bool(gap.max() <= _TOLERANCES.get(one.dtype, 1e-2) * max(float(size.max()), 1e-30))
 
 
-def _freeze_sizes(program: Program, sizes: tuple[int, ...], module: nn.Module) -> fx.Graph:
+def _freeze_sizes(program: Program, sizes: tuple[int | float, ...], module: nn.Module) -> fx.Graph:
     """Copy a program's graph with numbers in place of its table and attributes in place of its state."""
     graph = fx.Graph()
     targets = {entry.placeholder: entry.target for entry in program.state}
@@ -177,7 +177,7 @@ def _refuse_fewer(graph: fx.Graph, smallest: int, batch_axes: Sequence[int | Non
 
 
 def _freeze_nodes(
-    graph: fx.Graph, frozen: fx.Graph, sizes: tuple[int, ...], module: nn.Module, state: Mapping[fx.Node, str]
+    graph: fx.Graph, frozen: fx.Graph, sizes: tuple[int | float, ...], module: nn.Module, state: Mapping[fx.Node, str]
 ) -> dict[fx.Node, Any]:
     """Copy all nodes but the output; bodies of branches and loops become modules beside the graph."""
     table = next(iter(graph.nodes))
@@ -199,7 +199,7 @@ def _freeze_nodes(
     return copies
 
 
-def _freeze_body(graph: fx.Graph, sizes: tuple[int, ...]) -> fx.GraphModule:
+def _freeze_body(graph: fx.Graph, sizes: tuple[int | float, ...]) -> fx.GraphModule:
     body = fx.GraphModule(nn.Module(), fx.Graph())
     copies = _freeze_nodes(graph, body.graph, sizes, body, {})
     body.graph.output(fx_node.map_arg(graph.output_node().args[0], lambda old: copies[old]))

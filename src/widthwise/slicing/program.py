@@ -1,8 +1,8 @@
 """The traced network, rewritten once so that it runs at any kept sets.
 
-Every constant that depends on a width (sizes of a view, a split, a norm, the groups of a convolution) becomes a read
-from a table of sizes, which is filled per call from the kept counts. One graph then serves every width, on views of the
-parameters or on copies.
+Every constant that depends on a width (sizes of a view, a split, a norm, the groups of a convolution, a number that the
+network works out of a size) becomes a read from a table of sizes, which is filled per call from the kept counts. One
+graph then serves every width, on views of the parameters or on copies.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +13,19 @@ from typing import Any
 import torch
 from torch import fx
 
-from widthwise.graph import Axes, Inference, KeptSet, Nested, Outcome, StateInput, Term, count, size_of
+from widthwise.graph import (
+    Axes,
+    Counts,
+    Inference,
+    KeptSet,
+    Nested,
+    Outcome,
+    StateInput,
+    Term,
+    count,
+    replace_arguments,
+    size_of,
+)
 from widthwise.slicing.functions import use_functions
 from widthwise.slicing.protect import protect
 from widthwise.slicing.table import SizeTable, has_atoms
@@ -37,9 +49,11 @@ class Program:
 
     Args:
         inference: The traced network with the terms of its axes, all that will ever be known about them.
+        counts: The numbers that the network works out of sizes of its units.
 
     Attributes:
         inference: As given.
+        counts: As given.
         trace: The trace it was rewritten from.
         state: What it reads of the network, in order.
         axes: The terms of each such tensor.
@@ -47,8 +61,9 @@ class Program:
         graph: The rewritten graph: a placeholder for the table, one per state tensor, one per input leaf.
     """
 
-    def __init__(self, inference: Inference) -> None:
+    def __init__(self, inference: Inference, counts: Counts | None = None) -> None:
         self.inference = inference
+        self.counts: Counts = counts or {}
         self.trace = inference.trace
         self.state: tuple[StateInput, ...] = inference.trace.state
         self.axes: tuple[Axes, ...] = tuple(
@@ -70,12 +85,12 @@ class Program:
         copied.output(copied.graph_copy(self.graph, {}))
         return fx.GraphModule(torch.nn.Module(), use_functions(protect(copied))).forward
 
-    def sizes(self, kept: Kept) -> tuple[int, ...]:
+    def sizes(self, kept: Kept) -> tuple[int | float, ...]:
         """Return the table of sizes at these kept sets."""
-        return tuple([count(term, kept) for term in self._table.terms])
+        return self._table.fill(kept)
 
     def run(
-        self, sizes: Sequence[int], state: Sequence[torch.Tensor], inputs: Sequence[Any]
+        self, sizes: Sequence[int | float], state: Sequence[torch.Tensor], inputs: Sequence[Any]
     ) -> tuple[tuple[torch.Tensor, ...], tuple[Any, ...]]:
         """Run the network.
 
@@ -127,6 +142,9 @@ class Program:
                 new.args = (table.sizes, *new.args)
             elif node in self.inference.outcomes:
                 self._resize(new, node, self.inference.outcomes[node], table)
+            if node in self.counts:
+                reads = {name: table.read_number(formula) for name, formula in self.counts[node].items()}
+                new.args, new.kwargs = replace_arguments(new.target, new.args, new.kwargs, reads)
         return copies
 
     def _copy_bodies(self, nested: Nested, outer: SizeTable) -> Nested:

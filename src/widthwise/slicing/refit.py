@@ -20,7 +20,7 @@ __all__ = ["refit_head"]
 
 def refit_head(
     program: Program,
-    sizes: Sequence[int],
+    sizes: Sequence[int | float],
     state: Mapping[str, Tensor],
     head: Head,
     batches: Iterable[tuple[Sequence[Any], Tensor]],
@@ -65,7 +65,7 @@ def refit_head(
 @torch.no_grad()
 def _collect(
     program: Program,
-    sizes: Sequence[int],
+    sizes: Sequence[int | float],
     state: Mapping[str, Tensor],
     head: Head,
     batches: Iterable[tuple[Sequence[Any], Tensor]],

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from widthwise.graph import Nested, arguments_by_name
+from widthwise.graph import Nested, arguments_by_name, replace_arguments
 from widthwise.slicing.checks.counted import Handler, find_counted
 from widthwise.slicing.checks.values import (
     FullRun,
@@ -84,6 +84,12 @@ class _Masked(fx.Interpreter):
             reason = "differs between the sliced and the masked full network"
             self.failure = NodeFailure(check="masked", node=old.name, reason=reason)
         return value
+
+    def fetch_args_kwargs_from_env(self, n: fx.Node) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of a node; numbers that follow from widths are those of the kept sets."""
+        args, kwargs = super().fetch_args_kwargs_from_env(n)
+        numbers = self._full.numbers(self._full.originals[n.name], self._kept)
+        return replace_arguments(n.target, args, kwargs, numbers) if numbers else (args, kwargs)
 
     def _compute(self, n: fx.Node) -> Any:
         if isinstance(n.target, Nested):

@@ -2,7 +2,8 @@
 
 It says of each node to which class it belongs. L: equal as it stands. Z: equal once the dropped units are zero on the
 way in. C: neither, but the operator is known to count its units (means, variances, norms) or to have another neutral
-element (extrema); its numbers are then left to the masked oracle. Anything else fails.
+element (extrema), its numbers are then left to the masked oracle; or it takes a number that the network works out of
+their count, and is equal with that of the kept ones. Anything else fails.
 """
 
 import operator
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from widthwise.graph import Nested
+from widthwise.graph import Nested, replace_arguments
 from widthwise.slicing.checks.counted import find_counted
 from widthwise.slicing.checks.values import (
     FullRun,
@@ -58,7 +59,7 @@ class _CutNodes:
         graph = full.program.graph
         self._sizes = sizes = full.program.sizes(kept)
         self._live = {node.name for node in graph.nodes}
-        self._reads: dict[str, int] = {}
+        self._reads: dict[str, int | float] = {}
         for node in graph.nodes:
             if node.target is operator.getitem and node.name not in full.rewritten:
                 index = node.args[1]
@@ -71,6 +72,8 @@ class _CutNodes:
         if new.name not in self._live:
             return "L"
         got = self._run(node, new, self._fetch)
+        if numbers := self._full.numbers(node, self._kept):
+            return "C" if self._is_counted(node, numbers, got) else None
         if _all_agree(self._cut_outputs(node, self._full.values[node]), got):
             return "L"
         zeroed = fx.map_arg((node.args, node.kwargs), self._zero_dropped)
@@ -79,6 +82,14 @@ class _CutNodes:
         # What counts units inside a body is left to the masked oracle, which looks at each node.
         is_counted = isinstance(node.target, Nested) or find_counted(node.target) is not None
         return "C" if is_counted else None
+
+    def _is_counted(self, node: fx.Node, numbers: dict[str, Any], got: list[torch.Tensor]) -> bool:
+        """Whether the full operator with the numbers of the kept units gives the same, on all units or on zeros."""
+        for fetch in (self._full.values.__getitem__, self._zero_dropped):
+            arguments = replace_arguments(node.target, *fx.map_arg((node.args, node.kwargs), fetch), numbers)
+            if _all_agree(self._cut_outputs(node, _call(node, arguments)), got):
+                return True
+        return False
 
     def _run(self, node: fx.Node, new: fx.Node, fetch: Any) -> list[torch.Tensor]:
         result = _call(new, fx.map_arg((new.args, new.kwargs), fetch))

@@ -123,7 +123,7 @@ class FullRun:
         return self.axes(node) if node in self._inference.axes and isinstance(value, torch.Tensor) else None
 
     def atoms(self, node: fx.Node) -> dict[int, int]:
-        """Return the size of every atom in the axes of a node and of what it reads, by its key."""
+        """Return the size of every atom in the axes of a node, of what it reads and in its numbers, by its key."""
         if node not in self._atoms:
             self._atoms[node] = {
                 atom.key: atom.size
@@ -131,8 +131,17 @@ class FullRun:
                 for output in range(len(self._inference.axes.get(each, ())))
                 for term in self.axes(each, output)
                 for atom in atoms_of(term)
+            } | {
+                atom.key: atom.size
+                for formula in self.program.counts.get(node, {}).values()
+                for _, term in formula.terms
+                for atom in atoms_of(term)
             }
         return self._atoms[node]
+
+    def numbers(self, node: fx.Node, kept: Kept) -> dict[str, int | float]:
+        """Return the arguments of a node that follow from widths by their names, at the kept sets."""
+        return {name: formula.at(kept) for name, formula in self.program.counts.get(node, {}).items()}
 
     def untouched(self, kept: Kept) -> set[fx.Node]:
         """Return the operators that a cut does not reach: at the kept sets they yield what they yielded here."""
