@@ -88,7 +88,7 @@ class _Masked(fx.Interpreter):
     def fetch_args_kwargs_from_env(self, n: fx.Node) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of a node; numbers that follow from widths are those of the kept sets."""
         args, kwargs = super().fetch_args_kwargs_from_env(n)
-        numbers = self._full.numbers(self._full.originals[n.name], self._kept)
+        numbers = self._full.numbers(self._originals[n.name], self._kept)
         return replace_arguments(n.target, args, kwargs, numbers) if numbers else (args, kwargs)
 
     def _compute(self, n: fx.Node) -> Any:
