@@ -21,6 +21,7 @@ from widthwise.slicing import (
     Form,
     Verification,
     check_declared,
+    keeps_statistics,
     recalibrate_module,
     take_samples,
 )
@@ -75,8 +76,7 @@ class DeclaredEngine(Engine):
     @property
     def has_statistics(self) -> bool:
         """Whether a batch norm uses running statistics in evaluation mode."""
-        norms = [module for module in self.net.modules() if isinstance(module, BatchNorm)]
-        return any(norm.running_mean is not None for norm in norms)
+        return keeps_statistics(self.net)
 
     def make_affine(self, num_octaves: int) -> OctaveAffine:  # noqa: ARG002
         """Refuse: which layer is the last one only a trace tells."""

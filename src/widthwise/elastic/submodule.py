@@ -31,6 +31,7 @@ from widthwise.slicing import (
     SlicedNetwork,
     Verification,
     batch_inputs,
+    keeps_statistics,
     recalibrate_module,
     take_samples,
 )
@@ -121,10 +122,7 @@ class SubmoduleEngine(Engine):
     @property
     def has_statistics(self) -> bool:
         """Whether a batch norm uses running statistics in evaluation mode, inside of the submodule or outside."""
-        # The one base of all batch norms.
-        kind = nn.modules.batchnorm._BatchNorm  # pyright: ignore[reportPrivateUsage]
-        norms = [module for module in self.net.modules() if isinstance(module, kind)]
-        return self._inner.has_statistics or any(norm.running_mean is not None for norm in norms)
+        return self._inner.has_statistics or keeps_statistics(self.net)
 
     def make_affine(self, num_octaves: int) -> OctaveAffine:  # noqa: ARG002
         """Refuse: the last layer stands outside of what is traced.

@@ -112,15 +112,7 @@ class TracedEngine(Engine):
         *,
         only_one: bool,
     ) -> Any:
-        """Run each chunk of the batch at one of the drawn widths and join the outputs.
-
-        Args:
-            draws: The widths of each chunk.
-            generator: Chooses among them where the batch is too small for all.
-            args: Positional inputs of the network.
-            kwargs: Keyword inputs of the network.
-            only_one: Whether the law draws one chunk; that one then updates buffers whatever its width.
-        """
+        """Run each chunk of the batch at one of the drawn widths and join the outputs."""
         runner, leaves = self._prepare(args, kwargs)
         sizes = chunk_sizes(runner.batch_of(leaves), len(draws), least=2 if runner.normalizes_batches else 1)
         draws = choose_chunks(draws, len(sizes), generator)

@@ -2,7 +2,7 @@
 
 from widthwise.slicing.batches import batch_inputs, take_samples
 from widthwise.slicing.blame import find_blamed, verify_and_freeze
-from widthwise.slicing.calibrate import NUM_SAMPLES, has_batch_norm, recalibrate, recalibrate_module
+from widthwise.slicing.calibrate import NUM_SAMPLES, has_batch_norm, keeps_statistics, recalibrate, recalibrate_module
 from widthwise.slicing.declared import DeclaredNetwork
 from widthwise.slicing.declared_check import check_declared
 from widthwise.slicing.export import Exported, export_network
@@ -18,6 +18,6 @@ from widthwise.slicing.verify import Verification, verify_network
 __all__ = [
     "NUM_SAMPLES", "DeclaredNetwork", "Exported", "Factor", "Form", "Head", "Kept", "Program", "Runner",
     "SlicedNetwork", "Verification", "batch_inputs", "check_declared", "copy_state", "export_network",
-    "extract_network", "find_blamed", "find_head", "has_batch_norm", "recalibrate", "recalibrate_module",
-    "refit_head", "take_samples", "verify_and_freeze", "verify_network",
+    "extract_network", "find_blamed", "find_head", "has_batch_norm", "keeps_statistics", "recalibrate",
+    "recalibrate_module", "refit_head", "take_samples", "verify_and_freeze", "verify_network",
 ]  # fmt: skip

@@ -13,13 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm  # pyright: ignore[reportPrivateUsage]
 from torch.overrides import TorchFunctionMode
 
 from widthwise._shared import DataError
 from widthwise.graph import Example, arguments_by_name, overload_name
 from widthwise.slicing.program import Program
 
-__all__ = ["NUM_SAMPLES", "has_batch_norm", "recalibrate", "recalibrate_module"]
+__all__ = ["NUM_SAMPLES", "has_batch_norm", "keeps_statistics", "recalibrate", "recalibrate_module"]
 
 NUM_SAMPLES = 2048
 _BATCH_NORM = "aten::batch_norm.default"
@@ -40,6 +41,12 @@ _FUNCTIONS: dict[Any, tuple[str, ...]] = {
 def has_batch_norm(program: Program) -> bool:
     """Return whether the traced network (in evaluation mode) normalises by running statistics."""
     return any(_is_norm(node) for node in program.graph.nodes)
+
+
+def keeps_statistics(net: nn.Module) -> bool:
+    """Return whether a network that is not traced has a batch norm with running statistics."""
+    norms = [module for module in net.modules() if isinstance(module, BatchNorm)]
+    return any(norm.running_mean is not None for norm in norms)
 
 
 @torch.no_grad()
