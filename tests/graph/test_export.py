@@ -1,5 +1,6 @@
 import inspect
 import logging
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from widthwise._shared import TraceError
 from widthwise.graph import Example, shape_of
-from widthwise.graph.export import enlarge_batch, export_network, find_image_axes
+from widthwise.graph.export import enlarge_batch, export_network, find_image_axes, silence
 
 X = torch.randn(3, 4, 5)
 
@@ -179,3 +180,15 @@ def test_axes_that_are_to_be_the_batch_are_one_size() -> None:
     assert isinstance(one, sympy.Symbol)
     assert one == other
     assert len(set(first_sizes(frozenset()))) == 2
+
+
+def test_tracing_and_exporting_are_not_heard(capfd: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("torch.onnx")
+    with silence():
+        warnings.warn("an exporter about itself", stacklevel=1)
+        print("a page about a failure")  # noqa: T201 what is silenced
+        assert not log.isEnabledFor(logging.CRITICAL)
+    assert log.isEnabledFor(logging.ERROR)
+    assert capfd.readouterr() == ("", "")
+    with pytest.warns(UserWarning, match="^after$"):
+        warnings.warn("after", stacklevel=1)
