@@ -22,13 +22,14 @@ from widthwise.graph import (
     infer_axes,
     trace_network,
 )
-from widthwise.groups import ALL, Groups, Selection, find_groups, find_sized_constants
+from widthwise.groups import ALL, Groups, Selection, find_groups
 from widthwise.slicing.context import plain_context
 from widthwise.slicing.placement import find_placement, move_example
 from widthwise.slicing.program import Program
 from widthwise.slicing.rescale import Factor
 from widthwise.slicing.runner import Runner
 from widthwise.slicing.single import SingleSample
+from widthwise.slicing.suspects import has_suspects
 
 __all__ = ["SlicedNetwork"]
 
@@ -247,8 +248,7 @@ class SlicedNetwork:
 
     def _find_counts(self, inference: Inference, *, training: bool | None) -> Counts:
         """Return the numbers that follow from widths; looked for only where some number looks like one."""
-        titles = {Atom(group.key, group.size): group.name for group in self._groups}
-        if not find_sized_constants(inference, titles, with_common=True):
+        if not has_suspects(self.net, inference, self._groups):
             return {}
         with plain_context():
             return find_counts(

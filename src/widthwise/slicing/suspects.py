@@ -1,0 +1,36 @@
+"""Numbers of a traced network that may have come from the size of a group: where a second export is worth its price."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import fx, nn
+
+from widthwise.graph import Atom, Inference
+from widthwise.groups import Group, find_sized_constants
+
+__all__ = ["has_suspects"]
+
+
+def has_suspects(net: nn.Module, inference: Inference, groups: Iterable[Group]) -> bool:
+    """Return whether some number in arithmetic looks like the size of a group, and nothing else explains it.
+
+    A number is explained where it follows as well from a group that moves by name only, as the scale of attention
+    scores does from the width of queries: it stays as it is; or where the module at work holds it as an attribute.
+    """
+    groups = list(groups)
+    followers = {Atom(group.key, group.size): group.name for group in groups if group.follows}
+    others = {Atom(group.key, group.size): group.name for group in groups if not group.follows}
+    explained = {(each.node, each.argument) for each in find_sized_constants(inference, others, with_common=True)}
+    nodes = {node.name: node for node in inference.outcomes}
+    return any(
+        (each.node, each.argument) not in explained and not _is_attribute(net, nodes[each.node], each.value)
+        for each in find_sized_constants(inference, followers, with_common=True)
+    )
+
+
+def _is_attribute(net: nn.Module, node: fx.Node, value: float) -> bool:
+    """Whether the module that runs a node, or one around it, holds a float of that value."""
+    stack: list[Any] = list((node.meta.get("nn_module_stack") or {}).values())
+    modules = dict(net.named_modules(remove_duplicate=False))
+    held = (vars(modules[path]).values() for path, _ in stack if path in modules)
+    return any(isinstance(each, float) and abs(each) == abs(value) for values in held for each in values)
