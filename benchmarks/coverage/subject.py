@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils import _pytree as pytree
 
 __all__ = ["Inputs", "Only", "Subject", "disturb", "run_network"]
 
@@ -35,9 +36,12 @@ class Subject:
     def make(self, *, on_meta: bool | None = None) -> tuple[nn.Module, Inputs]:
         """Return the network in evaluation mode, and its inputs; equal ones at every call."""
         torch.manual_seed(0)
-        with _device(self.on_meta if on_meta is None else on_meta):
+        if not (self.on_meta if on_meta is None else on_meta):
             net, inputs = self.build()
-        return disturb(net.eval()), inputs
+            return disturb(net.eval()), inputs
+        with _without_numbers():
+            net, inputs = self.build()
+        return net.eval(), pytree.tree_map_only(torch.Tensor, lambda leaf: leaf.to("meta"), inputs)
 
 
 class Only(nn.Module):
@@ -89,9 +93,22 @@ def run_network(net: nn.Module, inputs: Inputs) -> Any:  # noqa: ANN401 whatever
 
 
 @contextmanager
-def _device(on_meta: bool) -> Iterator[None]:
-    if not on_meta:
+def _without_numbers() -> Iterator[None]:
+    """Let modules hold their parameters and buffers on the meta device.
+
+    Under `torch.device("meta")` a network could not work with tensors of its own to find its sizes.
+    """
+    add_parameter, add_buffer = nn.Module.register_parameter, nn.Module.register_buffer
+
+    def register_parameter(module: nn.Module, name: str, param: nn.Parameter | None) -> None:
+        bare = None if param is None else nn.Parameter(param.to("meta"), requires_grad=param.requires_grad)
+        add_parameter(module, name, bare)
+
+    def register_buffer(module: nn.Module, name: str, tensor: torch.Tensor | None, persistent: bool = True) -> None:
+        add_buffer(module, name, None if tensor is None else tensor.to("meta"), persistent)
+
+    nn.Module.register_parameter, nn.Module.register_buffer = register_parameter, register_buffer
+    try:
         yield
-        return
-    with torch.device("meta"):
-        yield
+    finally:
+        nn.Module.register_parameter, nn.Module.register_buffer = add_parameter, add_buffer

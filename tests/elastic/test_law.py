@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise._shared import WidthError
-from widthwise.elastic.law import LAWS, Law, Rescale, check_generator, make_law, pick_below_full
+from widthwise.elastic.draw import check_generator, pick_below_full
+from widthwise.elastic.law import LAWS, Law, Rescale, make_law
 from widthwise.groups.width import units
 
 
@@ -94,7 +95,7 @@ def test_draws_move_on() -> None:
 def test_a_group_that_cannot_be_truncated_stays_full(law: Law) -> None:
     sizes, bounds = {"one": 1, "bound": 8, "beyond": 8, "free": 64}, {"bound": 8, "beyond": 12}
     generator = make_generator()
-    for kept in [kept for _ in range(20) for kept in law.draw(sizes, generator, lower_bounds=bounds)]:
+    for kept in [kept for _ in range(20) for kept in law.draw(sizes, generator, lower_bounds=bounds, batch=7)]:
         assert (kept["one"], kept["bound"], kept["beyond"]) == (1, 8, 8)
 
 
@@ -133,11 +134,26 @@ def test_the_defaults_are_log_uniform_shared_four_chunks_no_rescale() -> None:
         "step": 1,
         "rescale": "none",
         "chunks": 4,
+        "widths": None,
+        "sandwich": None,
+        "distillation": None,
+        "weight": 0.0,
+        "slow_start": 0,
+        "reach": "all",
     }
 
 
 def test_named_laws_are_what_they_say() -> None:
-    assert list(LAWS) == ["log_uniform", "uniform", "paper"]
+    assert list(LAWS) == [
+        "log_uniform",
+        "uniform",
+        "paper",
+        "triangular",
+        "fjord",
+        "us_nets",
+        "matformer",
+        "mrl",
+    ]
     assert LAWS["uniform"] == Law(distribution="uniform")
     paper = LAWS["paper"]
     assert (paper.distribution, paper.sharing, paper.rescale) == ("uniform_below_full", "independent", "inverse")
@@ -204,7 +220,10 @@ def message_of(function: Callable[..., object], *arguments: object, **settings: 
         ({"p": math.nan}, "p must lie in (0, 1], got nan; train the network itself to truncate nothing"),
         ({"p": True}, "p must lie in (0, 1], got True; train the network itself to truncate nothing"),
         ({"step": 0}, "step must be a whole number, at least 1, got 0; use 1 for every width"),
-        ({"chunks": 2.0}, "chunks must be a whole number, at least 1, got 2.0; use 1 for one width per batch"),
+        (
+            {"chunks": 2.0},
+            'chunks must be a whole number, at least 1, got 2.0; use 1 for one per batch, or "each" for one per sample',
+        ),
     ],
 )
 def test_a_setting_out_of_its_range_is_refused(setting: dict[str, object], text: str) -> None:
@@ -249,15 +268,16 @@ def test_a_factor_for_an_impossible_width_is_refused(kept: int) -> None:
     assert message_of(Law().factor, 64, kept) == f"kept must lie in [1, 64], got {kept}; use kept=64 for full width"
 
 
-@pytest.mark.parametrize("law", ["triangular", ["paper"], None])
+@pytest.mark.parametrize("law", ["triangle", ["paper"], None])
 def test_an_unknown_law_is_refused(law: object) -> None:
     assert message_of(make_law, law) == (
-        f"law must be one of log_uniform, uniform, paper, or a Law, got {law!r}; use Law(...) for another"
+        "law must be one of log_uniform, uniform, paper, triangular, fjord, us_nets, matformer, mrl, or a Law, "
+        f"got {law!r}; use Law(...) for another"
     )
 
 
 def test_an_unknown_setting_is_refused() -> None:
     assert message_of(make_law, "paper", rate=0.5) == (
-        "a setting of a law must be one of distribution, sharing, lowest, p, step, rescale, chunks, got 'rate'; "
-        "use one of these"
+        "a setting of a law must be one of distribution, sharing, lowest, p, step, rescale, chunks, widths, sandwich, "
+        "distillation, weight, slow_start, reach, got 'rate'; use one of these"
     )

@@ -97,7 +97,7 @@ def test_a_fraction_moves_these_groups_and_no_others(settings: Mapping[str, Any]
 @pytest.mark.parametrize("sharing", ["shared", "jittered", "independent"])
 def test_the_law_never_draws_what_moves_by_name_only(sharing: Any) -> None:
     model = make(law=Law(sharing=sharing, lowest=0.1))
-    draws = [draw for seed in range(50) for draw in model._draw(make_generator(seed))]
+    draws = [draw for seed in range(50) for draw in model._make_drawing(model.law, make_generator(seed)).widths()]
     for name, size in SIZES.items():
         drawn = {draw[name] for draw in draws}
         assert (drawn == {size}) == (name not in {HEADS, HIDDEN})

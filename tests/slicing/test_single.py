@@ -91,3 +91,10 @@ def test_the_graph_form_refuses_batches_for_which_it_does_not_hold(function: Fun
         len(list(make(_alike, 4).extract(0.5, form="graph").graph.find_nodes(op="call_function", target=torch._assert)))
         == 0
     )
+
+
+def test_a_network_without_numbers_is_taken_at_its_word() -> None:
+    with torch.device("meta"):
+        model = make(_alike, 3)
+    small = model.extract(0.5)
+    assert all(parameter.is_meta for parameter in small.parameters())

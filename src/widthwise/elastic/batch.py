@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from widthwise.elastic.gradient import weigh
+
 __all__ = ["choose_chunks", "chunk_sizes", "join_leaves", "split_leaves"]
 
 Chunk = TypeVar("Chunk")
@@ -40,7 +42,9 @@ def split_leaves(leaves: Sequence[Any], axes: Sequence[int | None], sizes: Seque
     return [[column[i] for column in columns] for i in range(len(sizes))]
 
 
-def join_leaves(every: Sequence[Sequence[Any]], axes: Sequence[int | None], sizes: Sequence[int]) -> list[Any]:
+def join_leaves(
+    every: Sequence[Sequence[Any]], axes: Sequence[int | None], sizes: Sequence[int], weights: Sequence[float] = ()
+) -> list[Any]:
     """Return the leaves of the whole batch.
 
     Leaves with a batch axis are joined along it. Floating leaves without one (a loss, a mean) are averaged by the
@@ -50,11 +54,20 @@ def join_leaves(every: Sequence[Sequence[Any]], axes: Sequence[int | None], size
         every: The leaves of each chunk.
         axes: The batch axis of each leaf, or None.
         sizes: The samples of each chunk.
+        weights: By how much the gradients of each chunk are multiplied; all 1 where none are given.
     """
+    if any(weight != 1.0 for weight in weights):
+        every = [[_weigh(leaf, weight) for leaf in leaves] for leaves, weight in zip(every, weights, strict=True)]
     return [_join(values, axis, sizes) for values, axis in zip(zip(*every, strict=True), axes, strict=True)]
 
 
+def _weigh(leaf: Any, weight: float) -> Any:
+    return weigh(leaf, weight) if isinstance(leaf, Tensor) else leaf
+
+
 def _join(values: Sequence[Any], axis: int | None, sizes: Sequence[int]) -> Any:
+    if axis is not None and len(values) == 1:
+        return values[0]
     if axis is not None:
         return torch.cat(list(values), dim=axis)
     if len(values) > 1 and isinstance(values[0], Tensor) and values[0].is_floating_point():

@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, final
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm  # pyright: ignore[reportPrivateUsage]
 from torch.utils import _pytree as pytree
 
 from widthwise._shared import GroupError, TraceError, WidthError
-from widthwise.elastic.batch import choose_chunks, chunk_sizes, join_leaves, split_leaves
+from widthwise.elastic.batch import join_leaves, split_leaves
+from widthwise.elastic.drawing import Drawing, Part
 from widthwise.elastic.engine import Draw, Engine
 from widthwise.elastic.octave import OctaveAffine
+from widthwise.elastic.octave_biases import OctaveBiases
 from widthwise.graph import Example
 from widthwise.groups import Declaration, Groups, declare_groups
 from widthwise.measure import count_call_macs
@@ -82,6 +83,10 @@ class DeclaredEngine(Engine):
         """Refuse: which layer is the last one only a trace tells."""
         raise GroupError(f"output_affine needs to know the last layer, but {_NOT_TRACED}")
 
+    def make_biases(self, num_octaves: int) -> OctaveBiases:  # noqa: ARG002
+        """Refuse: which parameters are added and which are multiplied only a trace tells."""
+        raise GroupError(f"octave_biases need to know what is a bias, but {_NOT_TRACED}")
+
     def run_whole(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the network itself, hooks and all."""
         return self.net(*args, **kwargs)
@@ -93,30 +98,25 @@ class DeclaredEngine(Engine):
         kept = self._kept(widths)
         return self._network.run(kept, self._network.cut_together([kept])[0], args, kwargs, updates=False)
 
-    def run_drawn(
-        self,
-        draws: list[dict[str, int]],
-        generator: torch.Generator,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        *,
-        only_one: bool,
-    ) -> Any:
-        """Run each chunk of the batch at one of the drawn widths and join the outputs."""
+    def run_drawn(self, drawing: Drawing, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run each part of the batch at its widths and join the outputs."""
         leaves, spec = pytree.tree_flatten((args, kwargs))
         axes = _batch_axes(leaves, self._batch_dim)
-        sizes = chunk_sizes(_batch_of(leaves, axes), len(draws), least=2 if self._normalizes_batches() else 1)
-        draws = choose_chunks(draws, len(sizes), generator)
-        kepts = [self._kept(draw) for draw in draws]
-        rows = self._network.cut_together(kepts)
-        outputs: list[Any] = []
-        for chunk, draw, kept, parts in zip(split_leaves(leaves, axes, sizes), draws, kepts, rows, strict=True):
-            args, kwargs = pytree.tree_unflatten(chunk, spec)
-            is_full = draw == self.groups.sizes
-            outputs.append(
-                self.net(*args, **kwargs) if is_full else self._network.run(kept, parts, args, kwargs, updates=only_one)
-            )
-        return outputs[0] if len(outputs) == 1 else self._join(outputs, sizes)
+        parts = drawing.split(_batch_of(leaves, axes), least=2 if self._normalizes_batches() else 1)
+        sizes = [part.num_samples for part in parts]
+        calls = [pytree.tree_unflatten(chunk, spec) for chunk in split_leaves(leaves, axes, sizes)]
+        outputs = self._run_parts(parts, calls, drawing.only_one)
+        return self._join(outputs, sizes, [part.weight for part in parts])
+
+    def run_stacked(self, drawing: Drawing, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[Part, Any]]:
+        """Run the whole batch at each of the widths, full width first; return what each gives."""
+        leaves = pytree.tree_leaves((args, kwargs))
+        parts = drawing.stack(_batch_of(leaves, _batch_axes(leaves, self._batch_dim)))
+        return list(zip(parts, self._run_parts(parts, [(args, kwargs)] * len(parts), drawing.only_one), strict=True))
+
+    def head_groups(self) -> frozenset[str]:
+        """Refuse: which layer is the last one only a trace tells."""
+        raise GroupError(f"a law of reach 'head' needs to know the last layer, but {_NOT_TRACED}")
 
     def extract(
         self,
@@ -155,6 +155,17 @@ class DeclaredEngine(Engine):
             frozen |= faults
             self._declare()
 
+    def _run_parts(self, parts: Sequence[Part], calls: Sequence[tuple[Any, Any]], only_one: bool) -> list[Any]:
+        """Return what each part gives; the full width, or the only one, updates buffers."""
+        outputs: list[Any] = []
+        rows = self._network.cut_together([self._kept(part.widths) for part in parts])
+        for part, row, (args, kwargs) in zip(parts, rows, calls, strict=True):
+            if part.widths == self.groups.sizes:
+                outputs.append(self.net(*args, **kwargs))
+            else:
+                outputs.append(self._network.run(self._kept(part.widths), row, args, kwargs, updates=only_one))
+        return outputs
+
     def _declare(self) -> None:
         self._declared = declare_groups(self.net, self._declarations, self._unsound)
         self._network = DeclaredNetwork(self.net, self._declared)
@@ -165,7 +176,9 @@ class DeclaredEngine(Engine):
     def _normalizes_batches(self) -> bool:
         return any(isinstance(module, BatchNorm) and module.training for module in self.net.modules())
 
-    def _join(self, outputs: Sequence[Any], sizes: Sequence[int]) -> Any:
+    def _join(self, outputs: Sequence[Any], sizes: Sequence[int], weights: Sequence[float]) -> Any:
+        if len(outputs) == 1:
+            return outputs[0]
         every = [pytree.tree_leaves(output) for output in outputs]
         _, spec = pytree.tree_flatten(outputs[0])
         axes = [
@@ -174,7 +187,7 @@ class DeclaredEngine(Engine):
             else None
             for leaves in zip(*every, strict=True)
         ]
-        return pytree.tree_unflatten(join_leaves(every, axes, sizes), spec)
+        return pytree.tree_unflatten(join_leaves(every, axes, sizes, weights), spec)
 
 
 def _batch_axes(leaves: Sequence[Any], batch_dim: int) -> list[int | None]:

@@ -15,13 +15,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from widthwise._shared import WidthError
 from widthwise.elastic.caution import warn_of_statistics, warn_of_unsound, warn_of_untrained
-from widthwise.elastic.law import Law, check_generator, make_law
+from widthwise.elastic.draw import check_generator
+from widthwise.elastic.drawing import Drawing, mean_macs, reached_groups
+from widthwise.elastic.law import Law, make_law
 from widthwise.elastic.make import make_engine
-from widthwise.elastic.octave import OctaveAffine
+from widthwise.elastic.objective import Criterion, combine_losses, loss_of, split_batch
+from widthwise.elastic.state import adopt_keys, collect_state, load_state
 from widthwise.elastic.widths import Width, resolve_widths
 from widthwise.graph import as_example
 from widthwise.groups import Declaration, Groups, Selection
@@ -51,6 +53,7 @@ class Elastic(nn.Module):
         law: From which training draws widths: "log_uniform", "uniform", "paper", or a `Law`.
         output_affine: Learn a gain and a bias on the outputs per octave of width (folded away at extract). The
             optimiser must then be given `model.parameters()`.
+        octave_biases: Learn biases and norm gains of their own per octave of width, likewise.
         batch_dim: The batch axis of the first input.
         stream: Whether residual streams shrink with a common width; None lets them, but not in a transformer, where
             they move by name only.
@@ -68,6 +71,7 @@ class Elastic(nn.Module):
         law: From which training draws widths.
         generator: What draws them.
         output_affine: The gains and biases, or None.
+        octave_biases: The biases per octave, or None.
 
     Raises:
         TraceError: The network cannot be traced, or its batch axis is fixed or ambiguous.
@@ -92,6 +96,7 @@ class Elastic(nn.Module):
         groups: Sequence[Declaration] | None = None,
         law: str | Law = "log_uniform",
         output_affine: bool = False,
+        octave_biases: bool = False,
         batch_dim: int = 0,
         stream: bool | None = None,
         queries: bool = False,
@@ -112,9 +117,12 @@ class Elastic(nn.Module):
         self._engine = make_engine(net, example, groups=groups, law=self.law, **options)
         self.net = net
         self.training = net.training
-        self.output_affine = self._engine.affine = self._make_affine() if output_affine else None
+        num_octaves = max(1, round(-math.log2(self.law.lowest)))
+        self.output_affine = self._engine.affine = self._engine.make_affine(num_octaves) if output_affine else None
+        self.octave_biases = self._engine.biases = self._engine.make_biases(num_octaves) if octave_biases else None
+        self.register_buffer("num_steps", torch.zeros((), dtype=torch.int64) if self.law.slow_start else None)
         self._widths: dict[str, int] | None = None
-        self.register_load_state_dict_pre_hook(_adopt_keys)
+        self.register_load_state_dict_pre_hook(adopt_keys)
 
     @property
     def groups(self) -> Groups:
@@ -138,14 +146,7 @@ class Elastic(nn.Module):
 
     def example_batch(self, num_samples: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the example's inputs cut or repeated to a number of samples, as (args, kwargs)."""
-        leaves, spec = pytree.tree_flatten((self.example_args, self.example_kwargs))
-        resized = [
-            leaf
-            if axis is None
-            else leaf.index_select(axis, torch.arange(num_samples, device=leaf.device) % leaf.shape[axis])
-            for leaf, axis in zip(leaves, self.input_batch_axes, strict=True)
-        ]
-        return pytree.tree_unflatten(resized, spec)
+        return self._engine.example_batch(num_samples)
 
     def widths(self, width: Width) -> dict[str, int]:
         """Return the units of every group at a width.
@@ -186,11 +187,36 @@ class Elastic(nn.Module):
         """
         widths = self.groups.sizes if self._widths is None and not self.training else self._widths
         if widths is None:
-            draws = self._draw(self.generator)
-            return self._engine.run_drawn(draws, self.generator, args, kwargs, only_one=self.law.chunks == 1)
+            if self.law.sandwich is not None:
+                raise WidthError(
+                    f"a law that runs whole batches at several widths (sandwich={self.law.sandwich}) must train with "
+                    "model.loss(batch, criterion), got a call of the model; use that, or a law that splits batches"
+                )
+            return self._engine.run_drawn(self._start_drawing(), args, kwargs)
         if widths == self.groups.sizes and not self.training:
             return self._engine.run_whole(args, kwargs)
         return self._engine.run_at(widths, args, kwargs)
+
+    def loss(self, batch: Any, criterion: Criterion | None = None) -> Tensor:
+        """Return the loss of a batch: at the widths that the law draws in training, at full width in evaluation.
+
+        A law that splits the batch has the loss of the joined outputs, as in a loop of your own. One with a `sandwich`
+        runs every sample at each of its widths, and has the mean of their losses.
+
+        Args:
+            batch: (inputs, targets), or the inputs alone without a criterion; inputs are a tensor, a tuple of
+                positional or a dict of keyword inputs.
+            criterion: criterion(outputs, targets) -> a number, averaged over the samples. None where the network
+                returns its loss: as its output, or in its field `loss`.
+
+        Raises:
+            WidthError: The batch or the loss is of another form.
+        """
+        args, kwargs, targets = split_batch(batch, criterion)
+        if self.law.sandwich is None or not self.training or self._widths is not None:
+            return loss_of(self(*args, **kwargs), targets, criterion)
+        results = self._engine.run_stacked(self._start_drawing(), args, kwargs)
+        return combine_losses(results, targets, criterion, self.law.distillation)
 
     def extract(
         self,
@@ -230,12 +256,8 @@ class Elastic(nn.Module):
     def training_macs(self, *, num_draws: int = 256) -> float:
         """Return the mean forward multiply-accumulates per sample under the law, from a generator of its own."""
         generator = torch.Generator().manual_seed(0)
-        draws = [draw for _ in range(num_draws) for draw in self._draw(generator)]
-        known: dict[tuple[int, ...], int] = {}
-        for draw in draws:
-            if (key := tuple(draw.values())) not in known:
-                known[key] = self.macs(draw)
-        return sum(known[tuple(draw.values())] for draw in draws) / len(draws)
+        drawings = [self._make_drawing(self.law, generator) for _ in range(num_draws)]
+        return mean_macs(self.macs, drawings, is_stacked=self.law.sandwich is not None)
 
     def verify(self, *, num_widths: int = 3, seed: int = 0) -> Verification:
         """Check the width groups on this network: shapes, order and values at random widths against independent forms.
@@ -260,9 +282,9 @@ class Elastic(nn.Module):
     def elastic_state(self) -> dict[str, Tensor]:
         """Return the tensors that belong to no parameter of the network, to save beside the weights.
 
-        Gains and biases per octave; nothing without `output_affine`.
+        Gains and biases per octave, and the number of training steps during a slow start; else nothing.
         """
-        return {} if self.output_affine is None else self.output_affine.state_dict(prefix="output_affine.")
+        return collect_state(self)
 
     def load_elastic_state(self, state: Mapping[str, Tensor]) -> None:
         """Load what `elastic_state` gave.
@@ -270,15 +292,7 @@ class Elastic(nn.Module):
         Raises:
             WidthError: The tensors are those of another model or setting.
         """
-        own = self.elastic_state()
-        if {name: t.shape for name, t in own.items()} != {name: t.shape for name, t in state.items()}:
-            raise WidthError(
-                f"expected the elastic state {_describe(own)}, got {_describe(state)}; "
-                "build the model with the settings it was saved with"
-            )
-        with torch.no_grad():
-            for name, tensor in own.items():
-                tensor.copy_(state[name])
+        load_state(self, state)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Return the network's own state dict: its keys and its shapes."""
@@ -301,24 +315,14 @@ class Elastic(nn.Module):
         finally:
             self._widths = before
 
-    def _draw(self, generator: torch.Generator) -> list[dict[str, int]]:
-        lower_bounds = {group.name: group.lower_bound for group in self.groups if group.follows}
-        sizes = {group.name: group.size for group in self.groups if group.follows}
-        # What moves by name only stays full in training.
-        return [{**self.groups.sizes, **draw} for draw in self.law.draw(sizes, generator, lower_bounds=lower_bounds)]
+    def _start_drawing(self) -> Drawing:
+        """Return the widths of the next training step."""
+        law: Law | None = self.law
+        if self.num_steps is not None:
+            law = self.law.at_step(int(self.num_steps))
+            self.num_steps += 1
+        return self._make_drawing(law, self.generator)
 
-    def _make_affine(self) -> OctaveAffine:
-        return self._engine.make_affine(max(1, round(-math.log2(self.law.lowest))))
-
-
-def _adopt_keys(module: Elastic, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Let a module that contains an elastic model load the keys that its state dict has: those of the network."""
-    for key in [key for key in state_dict if key.startswith(prefix)]:
-        state_dict[f"{prefix}net.{key[len(prefix) :]}"] = state_dict.pop(key)
-    for key, tensor in module.elastic_state().items():
-        # Saved apart; loading them onto themselves keeps a strict parent from missing them.
-        state_dict[prefix + key] = tensor
-
-
-def _describe(state: Mapping[str, Tensor]) -> str:
-    return "{" + ", ".join(f"{name}: {tuple(tensor.shape)}" for name, tensor in sorted(state.items())) + "}"
+    def _make_drawing(self, law: Law | None, generator: torch.Generator) -> Drawing:
+        head = self._engine.head_groups() if self.law.reach == "head" else frozenset[str]()
+        return Drawing(law, self.groups, reached_groups(self.law, self.groups, head), generator)

@@ -6,8 +6,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils import _pytree as pytree
 
+from widthwise.elastic.drawing import Drawing, Part
 from widthwise.elastic.octave import OctaveAffine
+from widthwise.elastic.octave_biases import OctaveBiases
 from widthwise.graph import Example
 from widthwise.groups import Groups
 from widthwise.slicing import Form, Verification
@@ -23,10 +26,12 @@ class Engine(ABC):
     Attributes:
         net: The network itself.
         affine: What its outputs go through at each width, or None.
+        biases: What is added to its biases at each width, or None.
     """
 
     net: nn.Module
     affine: OctaveAffine | None = None
+    biases: OctaveBiases | None = None
 
     @property
     @abstractmethod
@@ -43,6 +48,18 @@ class Engine(ABC):
     def input_batch_axes(self) -> tuple[int | None, ...]:
         """The batch axis of each input leaf, None for leaves without one."""
 
+    def example_batch(self, num_samples: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the example's inputs cut or repeated to a number of samples, as (args, kwargs)."""
+        example = self.example
+        leaves, spec = pytree.tree_flatten((example.args, example.kwargs))
+        resized = [
+            leaf
+            if axis is None
+            else leaf.index_select(axis, torch.arange(num_samples, device=leaf.device) % leaf.shape[axis])
+            for leaf, axis in zip(leaves, self.input_batch_axes, strict=True)
+        ]
+        return pytree.tree_unflatten(resized, spec)
+
     @property
     @abstractmethod
     def has_statistics(self) -> bool:
@@ -54,6 +71,14 @@ class Engine(ABC):
 
         Raises:
             GroupError: The network has no last layer that they could be folded into.
+        """
+
+    @abstractmethod
+    def make_biases(self, num_octaves: int) -> OctaveBiases:
+        """Return corrections of the parameters with one axis of units.
+
+        Raises:
+            GroupError: There are none, or they are not known.
         """
 
     @abstractmethod
@@ -69,23 +94,25 @@ class Engine(ABC):
         """Run at one set of widths; full width in training mode updates buffers."""
 
     @abstractmethod
-    def run_drawn(
-        self,
-        draws: list[dict[str, int]],
-        generator: torch.Generator,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        *,
-        only_one: bool,
-    ) -> Any:
-        """Run each chunk of the batch at one of the drawn widths and join the outputs.
+    def run_drawn(self, drawing: Drawing, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run each part of the batch at its widths and join the outputs.
 
         Args:
-            draws: The widths of each chunk.
-            generator: Chooses among them where the batch is too small for all.
+            drawing: Which part runs at which widths.
             args: Positional inputs of the network.
             kwargs: Keyword inputs of the network.
-            only_one: Whether the law draws one chunk; that one then updates buffers whatever its width.
+        """
+
+    @abstractmethod
+    def run_stacked(self, drawing: Drawing, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[Part, Any]]:
+        """Run the whole batch at each of the widths, full width first; return what each gives."""
+
+    @abstractmethod
+    def head_groups(self) -> frozenset[str]:
+        """Return the names of the groups that the last layer reads.
+
+        Raises:
+            GroupError: Which layer is the last one is not known.
         """
 
     @abstractmethod

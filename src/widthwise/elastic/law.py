@@ -3,34 +3,37 @@
 A draw gives each chunk of a batch one width per group. With several chunks the first runs at full width and the others
 take one width each from equal strata of the distribution, which removes most of the variance of the draw. The law of
 the publication [Knodt 2022, arXiv 2205.06906] is one of them; it draws each layer on its own and multiplies what is
-kept by full/kept.
+kept by full/kept. Laws of its relatives stand beside it, each as a value.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
-from typing import Any, Literal, final, get_args
+from typing import Literal, final, get_args
 
 import torch
 
 from widthwise._shared import WidthError
+from widthwise.elastic.distillation import Distillation
+from widthwise.elastic.draw import check_generator, draw_positions, pick_units
 from widthwise.groups.width import check_count, units
 
-__all__ = ["LAWS", "Distribution", "Law", "Rescale", "Sharing", "check_generator", "make_law", "pick_below_full"]
+__all__ = ["LAWS", "Distribution", "Law", "Reach", "Rescale", "Sharing", "make_law"]
 
 Distribution = Literal["log_uniform", "uniform", "uniform_below_full"]
 Sharing = Literal["shared", "jittered", "independent"]
 Rescale = Literal["none", "sqrt", "inverse"]
+Reach = Literal["all", "hidden", "head"]
 
-# Of one group: units at full width, lower bound, and the first width at or above `lowest` that the steps reach.
-_Span = tuple[int, int, int]
+_LOWEST = 1 / 32
+_CHUNKS = 4
 
 
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Law:
-    """The distribution from which training draws widths, and the factor that goes with them.
+    """The distribution from which training draws widths, and what goes with them.
 
     Args:
         distribution: Of the fraction f in [lowest, 1): "log_uniform" has ln f uniform, "uniform" has f uniform; both
@@ -46,6 +49,20 @@ class Law:
         rescale: What is kept is multiplied by 1 ("none"), sqrt(full/kept) ("sqrt") or full/kept ("inverse").
         chunks: Parts of a batch. The first of several runs at full width, the others take one stratum each, the
             narrowest first. With one chunk and p = 1, full width comes only by rounding: lower p where it matters.
+            "each" gives every sample a width of its own, full width among them; those of one width run together, so
+            set `widths` to keep them few.
+        widths: Draw from this many fractions only, from `lowest` to 1 at equal ratios (equal distances where the
+            distribution is uniform); or from these fractions, ascending to 1, in which case `lowest` is the first. So
+            torch.compile meets few shapes. None draws from all.
+        sandwich: Every step runs the whole batch at this many widths: full, the lowest (of three or more), and others
+            from equal strata. Training then asks for `model.loss`. None splits the batch instead.
+        distillation: How narrower networks learn from the full one; of a `sandwich`.
+        weight: A narrower network's loss counts fraction^-weight times as much as the full one's; 0 counts all alike.
+            In a step the weights are divided by their mean over the samples.
+        slow_start: Steps before the law holds. In the first half everything runs at full width, in the second the
+            lowest fraction falls from 1 to `lowest` at an equal pace in octaves.
+        reach: Which groups are drawn: "all", those of "hidden" units (no heads and no streams), or the one that the
+            "head" reads, the network's last layer.
 
     Raises:
         WidthError: Where a value is out of its range, or a setting has no effect beside another.
@@ -58,34 +75,54 @@ class Law:
 
     distribution: Distribution = "log_uniform"
     sharing: Sharing = "shared"
-    lowest: float = 1 / 32
+    lowest: float = _LOWEST
     p: float = 1.0
     step: int = 1
     rescale: Rescale = "none"
-    chunks: int = 4
+    chunks: int | Literal["each"] = _CHUNKS
+    widths: int | tuple[float, ...] | None = None
+    sandwich: int | None = None
+    distillation: Distillation | None = None
+    weight: float = 0.0
+    slow_start: int = 0
+    reach: Reach = "all"
 
     def __post_init__(self) -> None:
-        _check_choice("distribution", self.distribution, get_args(Distribution))
-        _check_choice("sharing", self.sharing, get_args(Sharing))
-        _check_choice("rescale", self.rescale, get_args(Rescale))
-        if not _is_number(self.lowest) or not 0 < self.lowest < 1:
-            raise WidthError(
-                f"lowest must lie in (0, 1), got {self.lowest!r}; train the network itself to truncate nothing"
-            )
-        if not _is_number(self.p) or not 0 < self.p <= 1:
-            raise WidthError(f"p must lie in (0, 1], got {self.p!r}; train the network itself to truncate nothing")
-        check_count("step", self.step, "use 1 for every width")
-        check_count("chunks", self.chunks, "use 1 for one width per batch")
-        if self.sharing == "jittered" and self.distribution == "uniform_below_full":
-            raise WidthError(
-                "jittered sharing must go with a distribution of fractions, got 'uniform_below_full'; "
-                "use distribution 'uniform', or sharing 'shared' or 'independent'"
-            )
+        if isinstance(self.widths, list | tuple):
+            # A recipe gives a list; a law is hashable.
+            fractions = _check_fractions(tuple(self.widths))
+            if self.lowest not in (_LOWEST, fractions[0]):
+                raise WidthError(
+                    f"lowest must be the first of widths, got {self.lowest!r} beside {fractions!r}; leave out lowest"
+                )
+            object.__setattr__(self, "widths", fractions)
+            object.__setattr__(self, "lowest", fractions[0])
+        _check(self)
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The fractions to choose among, ascending to 1; none where any fraction may be drawn."""
+        if not isinstance(self.widths, int):
+            return self.widths or ()
+        places = [i / (self.widths - 1) for i in range(self.widths - 1)]
+        if self.distribution == "uniform":
+            return (*[self.lowest + (1 - self.lowest) * place for place in places], 1.0)
+        return (*[self.lowest ** (1 - place) for place in places], 1.0)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether one width per step is drawn, with none that comes in every step."""
+        return self.chunks == 1 and self.sandwich is None
 
     def draw(
-        self, sizes: Mapping[str, int], generator: torch.Generator, *, lower_bounds: Mapping[str, int] | None = None
+        self,
+        sizes: Mapping[str, int],
+        generator: torch.Generator,
+        *,
+        lower_bounds: Mapping[str, int] | None = None,
+        batch: int | None = None,
     ) -> list[dict[str, int]]:
-        """Return one dict of kept units per chunk, drawn by `generator` alone.
+        """Return one dict of kept units per chunk (per width of a sandwich), drawn by `generator` alone.
 
         A group that no allowed width can truncate (one unit, or a lower bound at its size or above) stays full.
 
@@ -93,6 +130,7 @@ class Law:
             sizes: Units of each group at full width.
             generator: On the CPU. The same state gives the same draws; the global random state is not used.
             lower_bounds: The fewest units of a group; 1 for groups that are not named.
+            batch: The number of samples, where `chunks` is "each".
 
         Raises:
             WidthError: Where every group would stay full, a lower bound names no group, or the generator is on a GPU.
@@ -102,14 +140,25 @@ class Law:
             unknown = ", ".join(sorted(lower_bounds.keys() - sizes.keys()))
             raise WidthError(f"lower_bounds must name groups among {', '.join(sizes)}, got {unknown}; leave it out")
         spans = self._find_spans(sizes, lower_bounds or {})
-        draws = [
-            {
-                name: span[0] if position is None else self._pick(position, span)
+        below_full = self.distribution == "uniform_below_full"
+
+        def pick(positions: Sequence[float | None]) -> dict[str, int]:
+            return {
+                name: span[0] if position is None else pick_units(position, span, self.step, below_full=below_full)
                 for (name, span), position in zip(spans.items(), positions, strict=True)
             }
-            for positions in self._draw_positions(len(spans), generator)
-        ]
-        return draws if self.chunks == 1 else [dict(sizes), *draws]
+
+        number, levels = self._plan(batch)
+        draws = [pick(each) for each in draw_positions(self, len(spans), number, levels, generator)]
+        if self.chunks == "each" and self.sandwich is None:
+            # The widest first: what runs first is what batch norm remembers.
+            return draws[::-1]
+        if self.is_random:
+            return draws
+        full = dict(sizes)
+        if self.sandwich is None or self.sandwich == 2:
+            return [full, *draws]
+        return [full, pick([0.0 if below_full else self.lowest] * len(spans)), *draws]
 
     def factor(self, full: int, kept: int) -> float:
         """Return the factor for what is kept, by `rescale`: 1, sqrt(full/kept) or full/kept; 1 at full width in each.
@@ -123,8 +172,32 @@ class Law:
             return 1.0
         return full / kept if self.rescale == "inverse" else math.sqrt(full / kept)
 
-    def _find_spans(self, sizes: Mapping[str, int], lower_bounds: Mapping[str, int]) -> dict[str, _Span]:
-        spans: dict[str, _Span] = {}
+    def at_step(self, num_steps: int) -> "Law | None":
+        """Return the law after a number of steps: itself once `slow_start` is over; None while all is at full width."""
+        if num_steps >= self.slow_start:
+            return self
+        progress = 2 * num_steps / self.slow_start - 1
+        if progress <= 0:
+            return None
+        floor = self.lowest**progress
+        if not self.levels:
+            return replace(self, lowest=floor)
+        *truncated, full = self.levels
+        return replace(self, lowest=_LOWEST, widths=(*([f for f in truncated if f >= floor] or truncated[-1:]), full))
+
+    def _plan(self, batch: int | None) -> tuple[int, tuple[float, ...]]:
+        """Return how many widths are random, and the fractions among which they are; none for all."""
+        levels = self.levels
+        if self.sandwich is not None:
+            return max(1, self.sandwich - 2), (levels[1:-1] if self.sandwich > 2 else ()) or levels[:-1]
+        if self.chunks == "each":
+            if batch is None:
+                raise WidthError('chunks="each" must know the number of samples, got no batch; pass batch=')
+            return batch, levels
+        return (1, levels) if self.chunks == 1 else (self.chunks - 1, levels[:-1])
+
+    def _find_spans(self, sizes: Mapping[str, int], lower_bounds: Mapping[str, int]) -> dict[str, tuple[int, int, int]]:
+        spans: dict[str, tuple[int, int, int]] = {}
         for name, size in sizes.items():
             lower = lower_bounds.get(name, 1)
             missing = units(self.lowest, size, lower) - lower
@@ -137,50 +210,6 @@ class Law:
                 f"for {found}; use smaller ones, or smaller lower bounds, or train the network itself"
             )
         return spans
-
-    def _draw_positions(self, num_groups: int, generator: torch.Generator) -> list[Sequence[float | None]]:
-        """Return, per truncated chunk and group, where in the distribution the width lies; None where it is full."""
-        num_draws = max(1, self.chunks - 1)
-        num_columns = num_groups if self.sharing == "independent" else 1
-        # One small tensor: a call costs as much as a hundred numbers of it.
-        drawn = _draw_uniforms((num_columns, num_draws, 3), generator)
-        rows: list[Sequence[float | None]] = list(zip(*map(self._fill_strata, drawn), strict=True))
-        if self.sharing == "independent":
-            return rows
-        if self.sharing == "shared":
-            return [[row[0]] * num_groups for row in rows]
-        jitters = _draw_uniforms((num_draws, num_groups), generator)
-        return [[self._jitter(row[0], j) for j in jitter] for row, jitter in zip(rows, jitters, strict=True)]
-
-    def _fill_strata(self, drawn: list[list[float]]) -> list[float | None]:
-        """Return one position in each of the equal strata from triples (place, toss, order) in [0, 1)."""
-        strata: Sequence[int] = range(len(drawn))
-        if self.sharing == "independent":
-            strata = sorted(strata, key=lambda i: drawn[i][2])
-        return [
-            self._position((stratum + place) / len(drawn)) if toss < self.p else None
-            for stratum, (place, toss, _) in zip(strata, drawn, strict=True)
-        ]
-
-    def _position(self, quantile: float) -> float:
-        """Return the fraction at a quantile, or the quantile itself where the law is one of units, not of fractions."""
-        if self.distribution == "log_uniform":
-            return self.lowest ** (1 - quantile)
-        if self.distribution == "uniform":
-            return self.lowest + (1 - self.lowest) * quantile
-        return quantile
-
-    def _jitter(self, fraction: float | None, uniform: float) -> float | None:
-        # No clip to `lowest` here: no width is picked below it.
-        return None if fraction is None else min(1.0, fraction * 2 ** (2 * uniform - 1))
-
-    def _pick(self, position: float, span: _Span) -> int:
-        size, lower, first = span
-        if first >= size:
-            return size
-        if self.distribution == "uniform_below_full":
-            return pick_below_full(position, size, first, self.step)
-        return max(first, _pick_nearest(position, size, lower, self.step))
 
 
 def make_law(law: str | Law, **changes: object) -> Law:
@@ -199,38 +228,68 @@ def make_law(law: str | Law, **changes: object) -> Law:
     for name in changes:
         if name not in known:
             raise WidthError(f"a setting of a law must be one of {', '.join(known)}, got {name!r}; use one of these")
-    return replace(law if isinstance(law, Law) else LAWS[law], **changes)  # pyright: ignore[reportArgumentType]
+    base = law if isinstance(law, Law) else LAWS[law]
+    # The lowest of a law that lists its widths belongs to that list.
+    moved = {"lowest": _LOWEST} if isinstance(base.widths, tuple) and "widths" in changes else {}
+    return replace(base, **{**moved, **changes})  # pyright: ignore[reportArgumentType]
 
 
-def check_generator(generator: torch.Generator) -> None:
-    """Check that `generator` is on the CPU, so that a draw never waits for a device; raises WidthError."""
-    if generator.device.type != "cpu":
-        raise WidthError(f"generator must be on the cpu, got one on {generator.device}; use torch.Generator()")
+def _check(law: Law) -> None:
+    for name, kind in (("distribution", Distribution), ("sharing", Sharing), ("rescale", Rescale), ("reach", Reach)):
+        _check_choice(name, getattr(law, name), get_args(kind))
+    if not _is_number(law.lowest) or not 0 < law.lowest < 1:
+        raise WidthError(f"lowest must lie in (0, 1), got {law.lowest!r}; train the network itself to truncate nothing")
+    if not _is_number(law.p) or not 0 < law.p <= 1:
+        raise WidthError(f"p must lie in (0, 1], got {law.p!r}; train the network itself to truncate nothing")
+    if not _is_number(law.weight) or not 0 <= law.weight < math.inf:
+        raise WidthError(f"weight must be a number, at least 0, got {law.weight!r}; use 0 to count all widths alike")
+    check_count("step", law.step, "use 1 for every width")
+    if law.chunks != "each":
+        check_count("chunks", law.chunks, 'use 1 for one per batch, or "each" for one per sample')
+    if law.slow_start != 0:
+        check_count("slow_start", law.slow_start, "use 0 for none")
+    _check_combination(law)
 
 
-def pick_below_full(quantile: float, size: int, first: int, step: int) -> int:
-    """Return one of first, first + step, ... below `size`: each equally likely where `quantile` is uniform in [0, 1).
+def _check_combination(law: Law) -> None:
+    if law.distribution == "uniform_below_full" and law.sharing == "jittered":
+        raise WidthError(
+            "jittered sharing must go with a distribution of fractions, got 'uniform_below_full'; "
+            "use distribution 'uniform', or sharing 'shared' or 'independent'"
+        )
+    if law.widths is not None:
+        if law.distribution == "uniform_below_full":
+            raise WidthError(
+                "widths must go with a distribution of fractions, got 'uniform_below_full'; use distribution 'uniform'"
+            )
+        if isinstance(law.widths, int):
+            check_count("widths", law.widths, "use None to draw from all", least=2)
+    if law.sandwich is not None:
+        check_count("sandwich", law.sandwich, "use None to split the batch instead", least=2)
+        if law.chunks != _CHUNKS:
+            raise WidthError(
+                f"a sandwich must run whole batches, got chunks={law.chunks!r} beside sandwich={law.sandwich}; "
+                "leave out one of the two"
+            )
+    elif law.distillation is not None:
+        raise WidthError(
+            "distillation must have the full network's outputs on the same samples, got a law that splits the batch; "
+            "add sandwich=2 or more, or leave out distillation"
+        )
 
-    `first` must be below `size`.
-    """
-    count = (size - first + step - 1) // step
-    # A quantile next to 1 may round up to 1 in the product.
-    return first + step * min(count - 1, int(quantile * count))
 
-
-def _pick_nearest(fraction: float, size: int, lower: int, step: int) -> int:
-    """Return the width nearest to `fraction` of `size`, a tie upwards, among lower, lower + step, ... and `size`."""
-    if step == 1:
-        return units(fraction, size, lower)
-    wanted = fraction * size
-    top = lower + (size - 1 - lower) // step * step
-    if wanted > top:
-        return size if 2 * wanted >= top + size else top
-    return lower + step * max(0, math.floor((wanted - lower) / step + 0.5))
-
-
-def _draw_uniforms(shape: tuple[int, ...], generator: torch.Generator) -> list[list[Any]]:
-    return torch.rand(shape, generator=generator, dtype=torch.float64, device="cpu").tolist()
+def _check_fractions(fractions: tuple[float, ...]) -> tuple[float, ...]:
+    if (
+        len(fractions) < 2
+        or not all(_is_number(f) and 0 < f <= 1 for f in fractions)
+        or sorted(set(fractions)) != list(fractions)
+        or fractions[-1] != 1
+    ):
+        raise WidthError(
+            f"widths must be fractions in (0, 1] that rise to 1, two at least, got {fractions!r}; "
+            "write such as (0.25, 0.5, 1.0)"
+        )
+    return tuple(map(float, fractions))
 
 
 def _is_number(value: object) -> bool:
@@ -250,6 +309,22 @@ LAWS: Mapping[str, Law] = MappingProxyType(
         "paper": Law(
             distribution="uniform_below_full", sharing="independent", lowest=2**-16, rescale="inverse", chunks=1
         ),
+        # One width for each sample. The publication has every width; its blocks are these sixteen.
+        "triangular": Law(distribution="uniform", lowest=1 / 16, chunks="each", widths=16),
+        # One of five fractions per step, the same in all layers, as its figures have it.
+        "fjord": Law(widths=(0.2, 0.4, 0.6, 0.8, 1.0), chunks=1),
+        # The released settings of its MobileNets: four widths, from a quarter on.
+        "us_nets": Law(distribution="uniform", lowest=0.25, sandwich=4, distillation=Distillation()),
+        # One of four sizes of the feed-forward layers per step.
+        "matformer": Law(widths=(0.125, 0.25, 0.5, 1.0), chunks=1, reach="hidden"),
+        # Every halving of the last representation, on every sample, with one head: its "MRL-E".
+        "mrl": Law(lowest=1 / 256, widths=9, sandwich=9, reach="head"),
     }
 )
-"""The laws by name: "log_uniform" (the default), "uniform", and "paper", which is the publication's with p = 1."""
+"""The laws by name.
+
+"log_uniform" is the default. The others are published ones at their own ranges of widths: "paper" with p = 1 [Knodt
+2022], "triangular" [Staley and Markowitz 2022, arXiv 2205.01235], "fjord" [Horvath et al. 2021, arXiv 2102.13451],
+"us_nets" [Yu and Huang 2019, arXiv 1903.05134], "matformer" [Devvrit et al. 2023, arXiv 2310.07707], "mrl" [Kusupati et
+al. 2022, arXiv 2205.13147]. `make_law("fjord", widths=...)` gives another range.
+"""

@@ -18,8 +18,10 @@ from torch.utils import _pytree as pytree
 
 from widthwise._shared import GroupError, TraceError, WidthError
 from widthwise.elastic.capture import capture_part, find_part, record_calls
+from widthwise.elastic.drawing import Drawing, Part
 from widthwise.elastic.engine import Draw, Engine
 from widthwise.elastic.octave import OctaveAffine
+from widthwise.elastic.octave_biases import OctaveBiases
 from widthwise.elastic.traced import TracedEngine
 from widthwise.elastic.transplant import transplant
 from widthwise.graph import Example, match_call
@@ -132,6 +134,15 @@ class SubmoduleEngine(Engine):
         """
         raise GroupError(self._without_head("output_affine="))
 
+    def make_biases(self, num_octaves: int) -> OctaveBiases:
+        """Return corrections of the parameters of the submodule with one axis of units.
+
+        Raises:
+            GroupError: There are none.
+        """
+        self._inner.biases = self._inner.make_biases(num_octaves)
+        return self._inner.biases
+
     def run_whole(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the network itself, hooks and all.
 
@@ -154,19 +165,19 @@ class SubmoduleEngine(Engine):
         """Run the network with the submodule at one set of widths."""
         return self._run(lambda *inputs: self._inner.run_at(widths, *inputs), args, kwargs)
 
-    def run_drawn(
-        self,
-        draws: list[dict[str, int]],
-        generator: torch.Generator,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        *,
-        only_one: bool,
-    ) -> Any:
-        """Run the network; at each call of the submodule the chunks of its batch run at the drawn widths."""
-        return self._run(
-            lambda *inputs: self._inner.run_drawn(draws, generator, *inputs, only_one=only_one), args, kwargs
-        )
+    def run_drawn(self, drawing: Drawing, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the network; at each call of the submodule the parts of its batch run at the drawn widths."""
+        return self._run(lambda *inputs: self._inner.run_drawn(drawing, *inputs), args, kwargs)
+
+    def run_stacked(self, drawing: Drawing, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[Part, Any]]:
+        """Run the whole batch at each of the widths, full width first; return what each gives."""
+        leaves = pytree.tree_leaves((args, kwargs))
+        sizes = [leaf.shape[i] for leaf, i in zip(leaves, self.input_batch_axes, strict=False) if i is not None]
+        return [(part, self.run_at(part.widths, args, kwargs)) for part in drawing.stack(next(iter(sizes), 1))]
+
+    def head_groups(self) -> frozenset[str]:
+        """Refuse: the last layer may lie outside of the submodule."""
+        raise GroupError(self._without_head("a law of reach 'head'"))
 
     def extract(
         self,

@@ -1,18 +1,19 @@
 """The engine of a network that torch.export can trace: its rewritten graph runs on views of the parameters."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, final
 
-import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from widthwise._shared import TraceError
-from widthwise.elastic.batch import choose_chunks, chunk_sizes, join_leaves, split_leaves
+from widthwise.elastic.batch import join_leaves, split_leaves
+from widthwise.elastic.drawing import Drawing, Part
 from widthwise.elastic.engine import Draw, Engine
 from widthwise.elastic.octave import OctaveAffine
+from widthwise.elastic.octave_biases import OctaveBiases
 from widthwise.elastic.widths import mean_fraction
-from widthwise.graph import Example, match_call
+from widthwise.graph import Example, atoms_of, match_call
 from widthwise.groups import Groups
 from widthwise.measure import count_macs
 from widthwise.slicing import (
@@ -79,6 +80,14 @@ class TracedEngine(Engine):
         bias = runner.state()[names.index(head.bias)]
         return OctaveAffine(num_octaves, bias.shape[0], bias)
 
+    def make_biases(self, num_octaves: int) -> OctaveBiases:
+        """Return corrections of the parameters with one axis of units.
+
+        Raises:
+            GroupError: There are none.
+        """
+        return OctaveBiases(num_octaves, self.sliced.evaluation.find_biases())
+
     def run_whole(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the network itself, hooks and all.
 
@@ -98,30 +107,38 @@ class TracedEngine(Engine):
         """Run at one set of widths; full width in training mode updates buffers."""
         runner, leaves = self._prepare(args, kwargs)
         kept = self.sliced.kept(widths)
-        buffers, outputs = runner.run(kept, leaves)
+        buffers, outputs = runner.run(kept, leaves, self._shifts(widths))
         if widths == self.sliced.groups.sizes:
             runner.write_back(kept, buffers)
         return _nest(runner, self._adjust(outputs, widths))
 
-    def run_drawn(
-        self,
-        draws: list[dict[str, int]],
-        generator: torch.Generator,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        *,
-        only_one: bool,
-    ) -> Any:
-        """Run each chunk of the batch at one of the drawn widths and join the outputs."""
+    def run_drawn(self, drawing: Drawing, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run each part of the batch at its widths and join the outputs."""
         runner, leaves = self._prepare(args, kwargs)
-        sizes = chunk_sizes(runner.batch_of(leaves), len(draws), least=2 if runner.normalizes_batches else 1)
-        draws = choose_chunks(draws, len(sizes), generator)
-        kepts = [self.sliced.kept(draw) for draw in draws]
-        results = runner.run_together(kepts, split_leaves(leaves, runner.input_batch_axes, sizes))
-        if only_one or draws[0] == self.sliced.groups.sizes:
-            runner.write_back(kepts[0], results[0][0])
-        outputs = [self._adjust(output, draw) for (_, output), draw in zip(results, draws, strict=True)]
-        return _nest(runner, join_leaves(outputs, runner.output_batch_axes, sizes))
+        parts = drawing.split(runner.batch_of(leaves), least=2 if runner.normalizes_batches else 1)
+        sizes = [part.num_samples for part in parts]
+        every = self._run_parts(runner, parts, split_leaves(leaves, runner.input_batch_axes, sizes), drawing.only_one)
+        weights = [part.weight for part in parts]
+        return _nest(runner, join_leaves(every, runner.output_batch_axes, sizes, weights))
+
+    def run_stacked(self, drawing: Drawing, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[Part, Any]]:
+        """Run the whole batch at each of the widths, full width first; return what each gives."""
+        runner, leaves = self._prepare(args, kwargs)
+        parts = drawing.stack(runner.batch_of(leaves))
+        every = self._run_parts(runner, parts, [leaves] * len(parts), drawing.only_one)
+        return [(part, _nest(runner, outputs)) for part, outputs in zip(parts, every, strict=True)]
+
+    def head_groups(self) -> frozenset[str]:
+        """Return the names of the groups that the last layer reads.
+
+        Raises:
+            GroupError: The network has no single last layer.
+        """
+        inference, weight = self.sliced.evaluation.program.inference, find_head(self.sliced.evaluation.program).weight
+        entry = next(entry for entry in inference.trace.state if entry.target == weight)
+        axes = inference.axes_of(inference.trace.placeholder(entry.placeholder))
+        keys = {atom.key for term in axes for atom in atoms_of(term)}
+        return frozenset(group.name for group in self.groups if group.key in keys)
 
     def extract(
         self,
@@ -136,7 +153,7 @@ class TracedEngine(Engine):
         runner, example = self.sliced.evaluation, self.sliced.example
         # What is taken home is trained on, whatever the mode in which it was taken.
         with plain_context():
-            state = copy_state(runner, kept)
+            state = copy_state(runner, kept, self._shifts(widths))
             if self.affine is not None:
                 head, row = find_head(runner.program), self.affine.row(mean_fraction(widths, self.groups))
                 self.affine.fold(state, head.weight, head.bias, row)
@@ -150,6 +167,17 @@ class TracedEngine(Engine):
         """Check the width groups on the network; those that fail are frozen from then on."""
         return verify_and_freeze(self.sliced, num_widths=num_widths, seed=seed)
 
+    def _run_parts(
+        self, runner: Runner, parts: Sequence[Part], batches: Sequence[Sequence[Any]], only_one: bool
+    ) -> list[tuple[Any, ...]]:
+        """Return the output leaves of each part; the full width, or the only one, updates buffers."""
+        kepts = [self.sliced.kept(part.widths) for part in parts]
+        results = runner.run_together(kepts, batches, [self._shifts(part.widths) for part in parts])
+        for part, kept, (buffers, _) in zip(parts, kepts, results, strict=True):
+            if only_one or part.widths == self.sliced.groups.sizes:
+                runner.write_back(kept, buffers)
+        return [self._adjust(outputs, part.widths) for (_, outputs), part in zip(results, parts, strict=True)]
+
     def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Runner, list[Any]]:
         """Return the runner for a call in the present modes, and the leaves of its inputs."""
         inputs = self._match(args, kwargs)
@@ -159,6 +187,12 @@ class TracedEngine(Engine):
 
     def _match(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Example:
         return match_call(self.sliced.net, self.sliced.example, args, kwargs)
+
+    def _shifts(self, widths: Draw) -> dict[str, Tensor] | None:
+        if self.biases is None:
+            return None
+        row = self.biases.row(mean_fraction(widths, self.sliced.groups))
+        return None if row is None else self.biases.at(row)
 
     def _adjust(self, outputs: tuple[Any, ...], widths: Draw) -> tuple[Any, ...]:
         if self.affine is None:

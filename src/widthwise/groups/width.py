@@ -31,11 +31,11 @@ def units(fraction: float, size: int, lower_bound: int = 1) -> int:
     return min(size, max(lower_bound, math.floor(fraction * size + 0.5)))
 
 
-def check_count(name: str, value: int, advice: str) -> None:
-    """Check that the setting `name` is a whole number, at least 1; the error ends with `advice`.
+def check_count(name: str, value: int, advice: str, *, least: int = 1) -> None:
+    """Check that the setting `name` is a whole number, at least `least`; the error ends with `advice`.
 
     Raises:
         WidthError: Where it is not; a bool is none either.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise WidthError(f"{name} must be a whole number, at least 1, got {value!r}; {advice}")
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise WidthError(f"{name} must be a whole number, at least {least}, got {value!r}; {advice}")

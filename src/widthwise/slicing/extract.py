@@ -24,15 +24,15 @@ __all__ = ["Form", "copy_state", "extract_network"]
 Form = Literal["module", "graph"]
 
 
-def copy_state(runner: Runner, kept: Kept) -> dict[str, Tensor]:
-    """Return copies of the kept state by name, rescale folded in; they share no storage with the network.
+def copy_state(runner: Runner, kept: Kept, shifts: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """Return copies of the kept state by name, rescale and shifts folded in; they share no storage with the network.
 
     Tied names share one copy.
     """
     copies: dict[str, Tensor] = {}
     by_source: dict[int, Tensor] = {}
     with torch.no_grad():
-        sliced = runner.cut_state(kept)
+        sliced = runner.cut_state(kept, shifts)
     for entry, source, part in zip(runner.program.state, runner.state(), sliced, strict=True):
         if id(source) not in by_source:
             fresh = part.detach().clone(memory_format=torch.contiguous_format)

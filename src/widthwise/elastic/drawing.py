@@ -1,0 +1,161 @@
+"""What one training step runs: which widths, on how many samples of the batch, and how much each counts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+
+from widthwise._shared import GroupError
+from widthwise.elastic.batch import choose_chunks, chunk_sizes
+from widthwise.elastic.law import Law
+from widthwise.elastic.widths import mean_fraction
+from widthwise.groups import Group, Groups
+
+__all__ = ["Drawing", "Part", "mean_macs", "reached_groups"]
+
+# Samples of a batch, large enough for as many chunks as a law is likely to have.
+_BATCH = 256
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """Samples that run at one set of widths.
+
+    Attributes:
+        widths: Units per group.
+        num_samples: How many samples of the batch.
+        weight: How much the loss of each of them counts; 1 on average over the step.
+    """
+
+    widths: dict[str, int]
+    num_samples: int
+    weight: float
+
+
+@final
+class Drawing:
+    """The widths of one training step, drawn when the size of the batch is known, and the same ones at every asking.
+
+    Args:
+        law: Of the step; None for full width only.
+        groups: All width groups.
+        reached: The names of those that the law draws; others stay full.
+        generator: Draws the widths, on the CPU.
+
+    Attributes:
+        only_one: Whether the step runs one random width, which then is the one that batch norm remembers.
+    """
+
+    def __init__(self, law: Law | None, groups: Groups, reached: frozenset[str], generator: torch.Generator) -> None:
+        self.only_one = law is not None and law.is_random
+        self._law = law
+        self._groups = groups
+        self._reached = reached
+        self._generator = generator
+        self._draws: dict[int | None, list[dict[str, int]]] = {}
+
+    def split(self, batch: int, *, least: int = 1) -> list[Part]:
+        """Return the parts of a batch, in the order of its samples.
+
+        Where each sample has a width of its own, those of equal widths are one part.
+
+        Args:
+            batch: The number of samples.
+            least: The fewest samples on which the network can run in training. A batch that is too small for all drawn
+                widths takes as many of them as it can, each equally likely.
+        """
+        draws = self.widths(batch)
+        sizes = chunk_sizes(batch, len(draws), least=least)
+        pairs = list(zip(choose_chunks(draws, len(sizes), self._generator), sizes, strict=True))
+        return self._weigh(_join_equal(pairs) if self._law is not None and self._law.chunks == "each" else pairs)
+
+    def stack(self, batch: int) -> list[Part]:
+        """Return the widths at which the whole batch runs, full width first."""
+        distinct: list[dict[str, int]] = []
+        for widths in self.widths(batch):
+            if widths not in distinct:
+                distinct.append(widths)
+        return self._weigh([(widths, batch) for widths in distinct])
+
+    def widths(self, batch: int | None = None) -> list[dict[str, int]]:
+        """Return the widths of every group for each chunk of a batch."""
+        key = batch if self._law is not None and self._law.chunks == "each" else None
+        if key not in self._draws:
+            self._draws[key] = self._draw(batch)
+        return self._draws[key]
+
+    def _draw(self, batch: int | None) -> list[dict[str, int]]:
+        sizes = self._groups.sizes
+        if self._law is None:
+            return [sizes]
+        drawn = {name: size for name, size in sizes.items() if name in self._reached}
+        bounds = {group.name: group.lower_bound for group in self._groups if group.name in drawn}
+        draws = self._law.draw(drawn, self._generator, lower_bounds=bounds, batch=batch)
+        return [{**sizes, **draw} for draw in draws]
+
+    def _weigh(self, parts: list[tuple[dict[str, int], int]]) -> list[Part]:
+        power = 0.0 if self._law is None else self._law.weight
+        weights = [mean_fraction(widths, self._groups) ** -power for widths, _ in parts]
+        total = sum(size for _, size in parts)
+        mean = sum(weight * size for weight, (_, size) in zip(weights, parts, strict=True)) / total
+        return [
+            Part(widths=widths, num_samples=size, weight=weight / mean)
+            for weight, (widths, size) in zip(weights, parts, strict=True)
+        ]
+
+
+def _join_equal(pairs: Sequence[tuple[dict[str, int], int]]) -> list[tuple[dict[str, int], int]]:
+    """Return widths with their samples, neighbours of equal widths as one."""
+    joined: list[tuple[dict[str, int], int]] = []
+    for widths, size in pairs:
+        if joined and joined[-1][0] == widths:
+            joined[-1] = (widths, joined[-1][1] + size)
+        else:
+            joined.append((widths, size))
+    return joined
+
+
+def mean_macs(macs: Callable[[Mapping[str, int]], int], drawings: Sequence[Drawing], *, is_stacked: bool) -> float:
+    """Return the mean forward multiply-accumulates per sample over the drawings of some steps.
+
+    Args:
+        macs: Those of one sample at widths.
+        drawings: Of as many steps.
+        is_stacked: Whether each step runs the whole batch at every width.
+    """
+    known: dict[tuple[int, ...], int] = {}
+    total = 0.0
+    for part in (part for each in drawings for part in (each.stack(_BATCH) if is_stacked else each.split(_BATCH))):
+        key = tuple(part.widths.values())
+        if key not in known:
+            known[key] = macs(part.widths)
+        total += known[key] * part.num_samples / _BATCH
+    return total / len(drawings)
+
+
+def reached_groups(law: Law, groups: Groups, head: frozenset[str]) -> frozenset[str]:
+    """Return the names of the groups that a law draws.
+
+    Args:
+        law: Tells its reach.
+        groups: All width groups.
+        head: The names of the groups that the last layer reads.
+
+    Raises:
+        GroupError: There is none.
+    """
+    names = frozenset(group.name for group in groups if group.follows and _is_reached(group, law, head))
+    if not names:
+        what = {"hidden": "of hidden units", "head": "that the last layer reads"}.get(law.reach, "that follows")
+        raise GroupError(
+            f"a law of reach {law.reach!r} must find a group {what}, got {', '.join(groups.sizes)}; use reach='all'"
+        )
+    return names
+
+
+def _is_reached(group: Group, law: Law, head: frozenset[str]) -> bool:
+    if law.reach == "head":
+        return group.name in head
+    return law.reach == "all" or group.kind == "units"
