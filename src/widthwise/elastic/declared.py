@@ -18,10 +18,13 @@ from widthwise.groups import Declaration, Groups, declare_groups
 from widthwise.measure import count_call_macs
 from widthwise.slicing import (
     NUM_SAMPLES,
+    Activation,
     DeclaredNetwork,
     Form,
+    Units,
     Verification,
     check_declared,
+    declared_units,
     keeps_statistics,
     recalibrate_module,
     take_samples,
@@ -165,6 +168,21 @@ class DeclaredEngine(Engine):
             else:
                 outputs.append(self._network.run(self._kept(part.widths), row, args, kwargs, updates=only_one))
         return outputs
+
+    def units(self) -> Units:
+        """Return where its units stand, as it is right now."""
+        return declared_units(self._network, self.groups)
+
+    def run_watched(self, activation: Activation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG002
+        """Refuse: where activations are only a trace tells.
+
+        Raises:
+            GroupError: Always.
+        """
+        raise GroupError(
+            'by="activation" needs to know where units are read, but this model is not traced; sort it '
+            'by="taylor" or by="magnitude"'
+        )
 
     def _declare(self) -> None:
         self._declared = declare_groups(self.net, self._declarations, self._unsound)

@@ -13,7 +13,7 @@ from widthwise.elastic.octave import OctaveAffine
 from widthwise.elastic.octave_biases import OctaveBiases
 from widthwise.graph import Example
 from widthwise.groups import Groups
-from widthwise.slicing import Form, Verification
+from widthwise.slicing import Activation, Form, Units, Verification
 
 __all__ = ["Draw", "Engine"]
 
@@ -133,3 +133,19 @@ class Engine(ABC):
     @abstractmethod
     def verify(self, *, num_widths: int, seed: int) -> Verification:
         """Check the width groups on the network; those that fail are frozen from then on."""
+
+    @abstractmethod
+    def units(self) -> Units:
+        """Return where its units stand, as it is right now.
+
+        Raises:
+            GroupError: Training has other groups, or it cannot be traced and alone reads some parameters.
+        """
+
+    @abstractmethod
+    def run_watched(self, activation: Activation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Run at full width and let the activations be seen.
+
+        Raises:
+            GroupError: Nothing was traced that would tell where they are.
+        """

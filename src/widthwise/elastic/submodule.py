@@ -28,9 +28,11 @@ from widthwise.graph import Example, match_call
 from widthwise.graph.trace import in_mode
 from widthwise.groups import ALL, Groups, Selection
 from widthwise.slicing import (
+    Activation,
     Factor,
     Form,
     SlicedNetwork,
+    Units,
     Verification,
     batch_inputs,
     keeps_statistics,
@@ -234,6 +236,15 @@ class SubmoduleEngine(Engine):
                         "from inputs there, or keep these units with freeze="
                     )
         return found
+
+    def units(self) -> Units:
+        """Return where the units of the submodule stand, as it is right now."""
+        with self._alone():
+            return self._inner.units()
+
+    def run_watched(self, activation: Activation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Run the network and let the activations of the submodule be seen."""
+        self._run(lambda *inputs: self._inner.run_watched(activation, *inputs), args, kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
         example = self.example

@@ -17,13 +17,16 @@ from widthwise.graph import Example, atoms_of, match_call
 from widthwise.groups import Groups
 from widthwise.measure import count_macs
 from widthwise.slicing import (
+    Activation,
     Form,
     Runner,
     SlicedNetwork,
+    Units,
     Verification,
     copy_state,
     extract_network,
     find_head,
+    find_units,
     has_batch_norm,
     verify_and_freeze,
 )
@@ -177,6 +180,15 @@ class TracedEngine(Engine):
             if only_one or part.widths == self.sliced.groups.sizes:
                 runner.write_back(kept, buffers)
         return [self._adjust(outputs, part.widths) for (_, outputs), part in zip(results, parts, strict=True)]
+
+    def units(self) -> Units:
+        """Return where its units stand, as it is right now."""
+        return find_units(self.sliced)
+
+    def run_watched(self, activation: Activation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run at full width and let the activations be seen; returns the outputs."""
+        runner, leaves = self._prepare(args, kwargs)
+        return _nest(runner, activation.run(self.sliced, runner, leaves)[1])
 
     def _prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Runner, list[Any]]:
         """Return the runner for a call in the present modes, and the leaves of its inputs."""

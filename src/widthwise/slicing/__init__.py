@@ -1,5 +1,6 @@
 """Floor 3: the network at given kept sets, as a view for training and as a copy to take home."""
 
+from widthwise.slicing.activation import Activation
 from widthwise.slicing.batches import batch_inputs, take_samples
 from widthwise.slicing.blame import find_blamed, verify_and_freeze
 from widthwise.slicing.calibrate import NUM_SAMPLES, has_batch_norm, keeps_statistics, recalibrate, recalibrate_module
@@ -8,16 +9,21 @@ from widthwise.slicing.declared_check import check_declared
 from widthwise.slicing.export import Exported, export_network
 from widthwise.slicing.extract import Form, copy_state, extract_network
 from widthwise.slicing.head import Head, find_head
+from widthwise.slicing.importance import Taylor, measure_magnitude, measure_reading
 from widthwise.slicing.network import SlicedNetwork
+from widthwise.slicing.permutation import permute
+from widthwise.slicing.plain import Agreement
 from widthwise.slicing.program import Kept, Program
 from widthwise.slicing.refit import refit_head
 from widthwise.slicing.rescale import Factor
 from widthwise.slicing.runner import Runner
+from widthwise.slicing.units import Units, declared_units, find_units
 from widthwise.slicing.verify import Verification, verify_network
 
 __all__ = [
-    "NUM_SAMPLES", "DeclaredNetwork", "Exported", "Factor", "Form", "Head", "Kept", "Program", "Runner",
-    "SlicedNetwork", "Verification", "batch_inputs", "check_declared", "copy_state", "export_network",
-    "extract_network", "find_blamed", "find_head", "has_batch_norm", "keeps_statistics", "recalibrate",
+    "NUM_SAMPLES", "Activation", "Agreement", "DeclaredNetwork", "Exported", "Factor", "Form", "Head", "Kept",
+    "Program", "Runner", "SlicedNetwork", "Taylor", "Units", "Verification", "batch_inputs", "check_declared",
+    "copy_state", "declared_units", "export_network", "extract_network", "find_blamed", "find_head", "find_units",
+    "has_batch_norm", "keeps_statistics", "measure_magnitude", "measure_reading", "permute", "recalibrate",
     "recalibrate_module", "refit_head", "take_samples", "verify_and_freeze", "verify_network",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd as Convolution  # pyright: ignore[reportPrivateUsage]
 
 from widthwise._shared import WidthError
-from widthwise.graph import count, state_tensor
+from widthwise.graph import Axes, count, state_tensor
 from widthwise.groups import DeclaredGroups
 from widthwise.slicing.attributes import flatten_weights, set_sizes
 from widthwise.slicing.cut import Layout, cut
@@ -42,6 +42,11 @@ class DeclaredNetwork:
     def cut_together(self, kepts: Sequence[Kept]) -> list[list[Tensor]]:
         """Return the kept parts of all tensors for each kept set, with one common backward per tensor."""
         return self._layout.cut_together(self._state(), kepts)
+
+    def tensors(self) -> list[tuple[Tensor, Axes]]:
+        """Return every tensor of a group, once, with what its axes are made of."""
+        axes = (self._declared.axes[target] for target in self._targets)
+        return list(zip(self._state(), axes, strict=True))
 
     def run(
         self, kept: Kept, parts: Sequence[Tensor], args: tuple[Any, ...], kwargs: dict[str, Any], *, updates: bool

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from widthwise._shared import GroupError, TraceError
 from widthwise.graph import (
     Atom,
+    Axes,
     Counts,
     Example,
     FixedAxes,
@@ -22,6 +23,7 @@ from widthwise.graph import (
     infer_axes,
     trace_network,
 )
+from widthwise.graph.trace import in_mode
 from widthwise.groups import ALL, Groups, Selection, find_groups
 from widthwise.slicing.context import plain_context
 from widthwise.slicing.placement import find_placement, move_example
@@ -161,6 +163,30 @@ class SlicedNetwork:
     def kept(self, widths: Mapping[str, KeptSet]) -> dict[int, KeptSet]:
         """Return kept sets by atom from kept sets by group name."""
         return {group.key: widths[group.name] for group in self._groups if group.name in widths}
+
+    def state_axes(self) -> dict[str, Axes]:
+        """Return the axes of every parameter and buffer that a trace reads, by each of its names."""
+        self._follow()
+        return {name: tuple(map(self._solver.resolve, axes)) for name, axes in self._axes.targets.items()}
+
+    def trace_all(self) -> list[Program]:
+        """Return the program of every mode traced so far, and of training where that can be traced.
+
+        Raises:
+            GroupError: Training ties units together that are free in evaluation mode, or it cannot be traced and alone
+                reads some parameters.
+        """
+        unread = _find_unread(self.evaluation.program.trace, self._axes)
+        try:
+            with in_mode(self.net, training=True):
+                _ = self.current
+        except TraceError as error:
+            if unread:
+                raise GroupError(
+                    f"every parameter must be read by what can be traced, but {min(unread)} is not in evaluation mode, "
+                    f"and training cannot be traced ({error}); take it out of the network for this"
+                ) from error
+        return [runner.program for runner in self._runners.values()]
 
     def __getstate__(self) -> dict[str, Any]:
         return {

@@ -19,6 +19,8 @@ from widthwise.slicing.protect import protect_by_torch
 __all__ = ["Agreement", "build_graph_module", "lengthen", "same_outputs"]
 
 _TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5}
+# No slack lets this much of the largest entry pass.
+_WORST = 0.1
 # What a network may raise for inputs or attributes that it cannot run with.
 _FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError)
 
@@ -66,9 +68,13 @@ class Agreement:
         module: The network that is right.
         example: What a call of it looks like.
         batch_axes: The batch axis of each input leaf, or None.
+        slack: How many times the rounding of `holds` is let pass.
     """
 
-    def __init__(self, module: nn.Module, example: Example, batch_axes: Sequence[int | None] = ()) -> None:
+    def __init__(
+        self, module: nn.Module, example: Example, batch_axes: Sequence[int | None] = (), *, slack: float = 1.0
+    ) -> None:
+        self._slack = slack
         generator = torch.Generator().manual_seed(0)
         drawn = _map_leaves(example, [_redraw(leaf, generator) for leaf in example.leaves()])
         batches = [example, drawn, lengthen(drawn, batch_axes)]
@@ -83,7 +89,7 @@ class Agreement:
 
         Rounding is 1e-12 in float64 and 1e-5 in float32.
         """
-        return all(_same(_call(module, inputs), expected) for inputs, expected in self._expected)
+        return all(_same(_call(module, inputs), expected, self._slack) for inputs, expected in self._expected)
 
 
 def lengthen(example: Example, batch_axes: Sequence[int | None]) -> Example:
@@ -107,10 +113,10 @@ def _call(module: nn.Module, inputs: Example) -> tuple[list[Any], Any] | None:
         return None
 
 
-def _same(one: tuple[list[Any], Any] | None, other: tuple[list[Any], Any] | None) -> bool:
+def _same(one: tuple[list[Any], Any] | None, other: tuple[list[Any], Any] | None, slack: float) -> bool:
     if one is None or other is None or one[1] != other[1]:
         return False
-    return all(_agree(a, b) for a, b in zip(one[0], other[0], strict=True))
+    return all(_agree(a, b, slack) for a, b in zip(one[0], other[0], strict=True))
 
 
 def _map_leaves(example: Example, leaves: list[Any]) -> Example:
@@ -136,7 +142,7 @@ def _lengthen(leaf: Any, axis: int | None) -> Any:
     return leaf.index_select(axis, torch.arange(leaf.shape[axis] + 2, device=leaf.device) % leaf.shape[axis])
 
 
-def _agree(one: Any, other: Any) -> bool:
+def _agree(one: Any, other: Any, slack: float) -> bool:
     if not isinstance(one, Tensor) or not isinstance(other, Tensor):
         return one is other or (type(one) is type(other) and one == other)
     if one.shape != other.shape or one.dtype != other.dtype:
@@ -149,7 +155,8 @@ def _agree(one: Any, other: Any) -> bool:
     if not torch.equal(one[~finite].nan_to_num(), other[~finite].nan_to_num()):
         return False
     size, gap = one[finite].abs(), (one - other)[finite].abs()
-    return not len(gap) or bool(gap.max() <= _TOLERANCES.get(one.dtype, 1e-2) * max(float(size.max()), 1e-30))
+    tolerance = min(slack * _TOLERANCES.get(one.dtype, 1e-2), _WORST)
+    return not len(gap) or bool(gap.max() <= tolerance * max(float(size.max()), 1e-30))
 
 
 def _freeze_sizes(program: Program, sizes: tuple[int | float, ...], module: nn.Module) -> fx.Graph:

@@ -18,7 +18,7 @@ from widthwise.slicing.rescale import Factor, Rescale
 from widthwise.slicing.single import SingleSample
 from widthwise.slicing.table import has_atoms
 
-__all__ = ["Runner"]
+__all__ = ["Result", "Runner"]
 
 Kept = Mapping[int, KeptSet]
 _LAYERS = {"aten::linear", "aten::conv1d", "aten::conv2d", "aten::conv3d"}
@@ -98,6 +98,15 @@ class Runner:
             TraceError: They are of another structure, another shape or another value than what was traced.
         """
         return self._inputs.leaves_of(inputs)
+
+    def symbols_of(self, leaves: Sequence[Any]) -> dict[Any, int]:
+        """Return the value of each dynamic size that is an axis of an input.
+
+        Raises:
+            TraceError: The network cannot run on so few or so many samples.
+        """
+        self._check_sizes(leaves)
+        return self._inputs.symbols_of(leaves)
 
     def batch_of(self, leaves: Sequence[Any]) -> int:
         """Return the number of samples."""
