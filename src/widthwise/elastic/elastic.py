@@ -23,6 +23,7 @@ from widthwise.elastic.drawing import Drawing, mean_macs, reached_groups
 from widthwise.elastic.law import Law, make_law
 from widthwise.elastic.make import make_engine
 from widthwise.elastic.objective import Criterion, combine_losses, loss_of, split_batch
+from widthwise.elastic.order import By, Start, is_pretrained, sort_units
 from widthwise.elastic.state import adopt_keys, collect_state, load_state
 from widthwise.elastic.widths import Width, resolve_widths
 from widthwise.graph import as_example
@@ -64,6 +65,8 @@ class Elastic(nn.Module):
         submodule: The name of the part that torch.export can trace, as in "encoder"; it alone is elastic, and all
             around it runs as it is. Names of groups are those of the whole network.
         strict: Whether torch.export reads the Python of the network instead of running it, which some networks need.
+        start: "pretrained" for parameters that were trained without this: `sort()` then puts the units of `net` in the
+            order of their magnitude at once, in place.
         generator: Draws the widths, on the CPU; by default one of its own, seeded from `torch.initial_seed()`.
 
     Attributes:
@@ -105,6 +108,7 @@ class Elastic(nn.Module):
         only: Sequence[str] = (),
         submodule: str | None = None,
         strict: bool = False,
+        start: Start = "random",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -115,6 +119,8 @@ class Elastic(nn.Module):
         example = None if example_inputs is None else as_example(example_inputs)
         options: Any = {"batch_dim": batch_dim, "selection": selection, "submodule": submodule, "strict": strict}
         self._engine = make_engine(net, example, groups=groups, law=self.law, **options)
+        if is_pretrained(start):
+            sort_units(self._engine)
         self.net = net
         self.training = net.training
         num_octaves = max(1, round(-math.log2(self.law.lowest)))
@@ -278,6 +284,17 @@ class Elastic(nn.Module):
         verification.raise_on_failure()
         warn_of_unsound(verification.frozen, stacklevel=2)
         return verification
+
+    def sort(
+        self,
+        loader: Iterable[Any] | None = None,
+        criterion: Criterion | None = None,
+        *,
+        by: By | None = None,
+        optimizer: torch.optim.Optimizer | None = None,
+    ) -> dict[str, Tensor]:
+        """Put the units of every group in the order of their importance, in place; `sort_units` tells the rest."""
+        return sort_units(self._engine, loader, criterion, by=by, optimizer=optimizer)
 
     def elastic_state(self) -> dict[str, Tensor]:
         """Return the tensors that belong to no parameter of the network, to save beside the weights.
