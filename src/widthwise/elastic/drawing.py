@@ -9,6 +9,7 @@ import torch
 from widthwise._shared import GroupError
 from widthwise.elastic.batch import choose_chunks, chunk_sizes
 from widthwise.elastic.law import Law
+from widthwise.elastic.ranks import Ranks
 from widthwise.elastic.widths import mean_fraction
 from widthwise.groups import Group, Groups
 
@@ -43,17 +44,28 @@ class Drawing:
         groups: All width groups.
         reached: The names of those that the law draws; others stay full.
         generator: Draws the widths, on the CPU.
+        ranks: Shares the strata out among processes; None draws for this one alone.
 
     Attributes:
         only_one: Whether the step runs one random width, which then is the one that batch norm remembers.
+        chooser: What chooses among the widths where a batch is too small for all; set when they are drawn.
     """
 
-    def __init__(self, law: Law | None, groups: Groups, reached: frozenset[str], generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        law: Law | None,
+        groups: Groups,
+        reached: frozenset[str],
+        generator: torch.Generator,
+        ranks: Ranks | None = None,
+    ) -> None:
         self.only_one = law is not None and law.is_random
         self._law = law
         self._groups = groups
         self._reached = reached
         self._generator = generator
+        self.chooser = generator
+        self._ranks = ranks
         self._draws: dict[int | None, list[dict[str, int]]] = {}
 
     def split(self, batch: int, *, least: int = 1) -> list[Part]:
@@ -68,7 +80,7 @@ class Drawing:
         """
         draws = self.widths(batch)
         sizes = chunk_sizes(batch, len(draws), least=least)
-        pairs = list(zip(choose_chunks(draws, len(sizes), self._generator), sizes, strict=True))
+        pairs = list(zip(choose_chunks(draws, len(sizes), self.chooser), sizes, strict=True))
         return self._weigh(_join_equal(pairs) if self._law is not None and self._law.chunks == "each" else pairs)
 
     def stack(self, batch: int) -> list[Part]:
@@ -87,13 +99,18 @@ class Drawing:
         return self._draws[key]
 
     def _draw(self, batch: int | None) -> list[dict[str, int]]:
-        sizes = self._groups.sizes
         if self._law is None:
-            return [sizes]
+            return [self._groups.sizes]
+        if self._ranks is None:
+            return self._draw_from(self._law, self._generator, batch)
+        draws, self.chooser = self._ranks.draw(self._law, self._generator, batch, self._draw_from)
+        return draws
+
+    def _draw_from(self, law: Law, generator: torch.Generator, batch: int | None) -> list[dict[str, int]]:
+        sizes = self._groups.sizes
         drawn = {name: size for name, size in sizes.items() if name in self._reached}
         bounds = {group.name: group.lower_bound for group in self._groups if group.name in drawn}
-        draws = self._law.draw(drawn, self._generator, lower_bounds=bounds, batch=batch)
-        return [{**sizes, **draw} for draw in draws]
+        return [{**sizes, **draw} for draw in law.draw(drawn, generator, lower_bounds=bounds, batch=batch)]
 
     def _weigh(self, parts: list[tuple[dict[str, int], int]]) -> list[Part]:
         power = 0.0 if self._law is None else self._law.weight

@@ -16,14 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from widthwise._shared import WidthError
 from widthwise.elastic.caution import warn_of_statistics, warn_of_unsound, warn_of_untrained
 from widthwise.elastic.draw import check_generator
 from widthwise.elastic.drawing import Drawing, mean_macs, reached_groups
 from widthwise.elastic.law import Law, make_law
 from widthwise.elastic.make import make_engine
-from widthwise.elastic.objective import Criterion, combine_losses, loss_of, split_batch
+from widthwise.elastic.objective import Criterion, combine_losses, loss_of, refuse_sandwich, split_batch
 from widthwise.elastic.order import By, Start, is_pretrained, sort_units
+from widthwise.elastic.ranks import AcrossRanks, Ranks
 from widthwise.elastic.state import adopt_keys, collect_state, load_state
 from widthwise.elastic.widths import Width, resolve_widths
 from widthwise.graph import as_example
@@ -67,7 +67,10 @@ class Elastic(nn.Module):
         strict: Whether torch.export reads the Python of the network instead of running it, which some networks need.
         start: "pretrained" for parameters that were trained without this: `sort()` then puts the units of `net` in the
             order of their magnitude at once, in place.
-        generator: Draws the widths, on the CPU; by default one of its own, seeded from `torch.initial_seed()`.
+        across_ranks: Whether the processes of a data parallel training take other strata of the law each ("spread") or
+            the "same" widths.
+        generator: Draws the widths, on the CPU; by default one of its own, seeded from `torch.initial_seed()`. Several
+            processes all take the state of that of rank 0, in their first call in training.
 
     Attributes:
         net: As given.
@@ -109,10 +112,12 @@ class Elastic(nn.Module):
         submodule: str | None = None,
         strict: bool = False,
         start: Start = "random",
+        across_ranks: AcrossRanks = "spread",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.law = make_law(law)
+        self._ranks = Ranks(across_ranks)
         self.generator = generator or torch.Generator().manual_seed(torch.initial_seed())
         check_generator(self.generator)
         selection = Selection(stream=stream, queries=queries, values=values, freeze=tuple(freeze), only=tuple(only))
@@ -193,11 +198,7 @@ class Elastic(nn.Module):
         """
         widths = self.groups.sizes if self._widths is None and not self.training else self._widths
         if widths is None:
-            if self.law.sandwich is not None:
-                raise WidthError(
-                    f"a law that runs whole batches at several widths (sandwich={self.law.sandwich}) must train with "
-                    "model.loss(batch, criterion), got a call of the model; use that, or a law that splits batches"
-                )
+            refuse_sandwich(self.law)
             return self._engine.run_drawn(self._start_drawing(), args, kwargs)
         if widths == self.groups.sizes and not self.training:
             return self._engine.run_whole(args, kwargs)
@@ -338,8 +339,8 @@ class Elastic(nn.Module):
         if self.num_steps is not None:
             law = self.law.at_step(int(self.num_steps))
             self.num_steps += 1
-        return self._make_drawing(law, self.generator)
+        return self._make_drawing(law, self.generator, self._ranks)
 
-    def _make_drawing(self, law: Law | None, generator: torch.Generator) -> Drawing:
+    def _make_drawing(self, law: Law | None, generator: torch.Generator, ranks: Ranks | None = None) -> Drawing:
         head = self._engine.head_groups() if self.law.reach == "head" else frozenset[str]()
-        return Drawing(law, self.groups, reached_groups(self.law, self.groups, head), generator)
+        return Drawing(law, self.groups, reached_groups(self.law, self.groups, head), generator, ranks)

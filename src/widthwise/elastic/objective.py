@@ -8,10 +8,24 @@ from torch import Tensor
 from widthwise._shared import WidthError
 from widthwise.elastic.distillation import Distillation
 from widthwise.elastic.drawing import Part
+from widthwise.elastic.law import Law
 
-__all__ = ["Criterion", "combine_losses", "loss_of", "split_batch"]
+__all__ = ["Criterion", "combine_losses", "loss_of", "refuse_sandwich", "split_batch"]
 
 Criterion = Callable[[Any, Any], Tensor]
+
+
+def refuse_sandwich(law: Law) -> None:
+    """Refuse a plain call in training where each sample runs at several widths: it could give back one of them only.
+
+    Raises:
+        WidthError: The law is such a one.
+    """
+    if law.sandwich is not None:
+        raise WidthError(
+            f"a law that runs whole batches at several widths (sandwich={law.sandwich}) must train with "
+            "model.loss(batch, criterion), got a call of the model; use that, or a law that splits batches"
+        )
 
 
 def split_batch(batch: Any, criterion: Criterion | None) -> tuple[tuple[Any, ...], dict[str, Any], Any]:

@@ -26,7 +26,7 @@ from widthwise.graph import (
 from widthwise.graph.trace import in_mode
 from widthwise.groups import ALL, Groups, Selection, find_groups
 from widthwise.slicing.context import plain_context
-from widthwise.slicing.placement import find_placement, move_example
+from widthwise.slicing.placement import check_whole, find_placement, move_example
 from widthwise.slicing.program import Program
 from widthwise.slicing.rescale import Factor
 from widthwise.slicing.runner import Runner
@@ -249,6 +249,7 @@ class SlicedNetwork:
         return learnt if self._groups.sizes == sizes else self._infer(trace)
 
     def _follow(self) -> None:
+        check_whole(self.net)
         placement = find_placement(self.net)
         if placement != self._placement:
             self._example = move_example(self._example, self._placement, placement)

@@ -1,14 +1,16 @@
 """Where a network is, on which device and in which dtype, and its example inputs there."""
 
+import sys
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from widthwise._shared import TraceError
 from widthwise.graph import Example
 
-__all__ = ["Placement", "find_placement", "move_example"]
+__all__ = ["Placement", "check_whole", "find_placement", "move_example"]
 
 Placement = tuple[torch.device, torch.dtype] | None
 
@@ -31,3 +33,22 @@ def move_example(example: Example, before: Placement, after: Placement) -> Examp
 
     args, kwargs = pytree.tree_map(move, (example.args, example.kwargs))
     return Example(args=args, kwargs=kwargs)
+
+
+def check_whole(net: nn.Module) -> None:
+    """Check that this process holds every parameter as a whole, not a shard of it.
+
+    Raises:
+        TraceError: Some parameter is sharded over processes.
+    """
+    # Nothing is sharded where nobody has imported what shards; importing it here would take half a second.
+    module = sys.modules.get("torch.distributed.tensor")
+    if module is None:
+        return
+    for name, parameter in net.named_parameters():
+        if isinstance(parameter, module.DTensor):
+            raise TraceError(
+                f"expected whole parameters, got {name} sharded over processes; shard the elastic model alone, "
+                "fully_shard(model), no part of it, which gathers them while it is called, and load a gathered state "
+                "dict into a network of one process for all else"
+            )
