@@ -94,6 +94,9 @@ class Elastic(nn.Module):
         Linear(in_features=8, out_features=16, bias=True)
     """
 
+    # The Trainer of Hugging Face asks for it, and else hands every call a keyword that the network was not traced with.
+    accepts_loss_kwargs = False
+
     def __init__(
         self,
         net: nn.Module,
