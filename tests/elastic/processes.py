@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from widthwise._shared import TraceError, WidthError
 from widthwise.elastic import Elastic, Law
+from widthwise.elastic.drawing import Drawing
 
 LAW = Law(lowest=1 / 16)
 SIZES = ((9, 9), (9, 2), (8, 8))  # of the batches of both processes, step by step

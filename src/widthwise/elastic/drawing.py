@@ -68,7 +68,7 @@ class Drawing:
         self._ranks = ranks
         self._draws: dict[int | None, list[dict[str, int]]] = {}
 
-    def split(self, batch: int, *, least: int = 1) -> list[Part]:
+    def split(self, batch: int, *, least: int = 1, shuffled: bool = False) -> list[Part]:
         """Return the parts of a batch, in the order of its samples.
 
         Where each sample has a width of its own, those of equal widths are one part.
@@ -77,10 +77,14 @@ class Drawing:
             batch: The number of samples.
             least: The fewest samples on which the network can run in training. A batch that is too small for all drawn
                 widths takes as many of them as it can, each equally likely.
+            shuffled: Whether the parts come in a random order.
         """
         draws = self.widths(batch)
         sizes = chunk_sizes(batch, len(draws), least=least)
-        pairs = list(zip(choose_chunks(draws, len(sizes), self.chooser), sizes, strict=True))
+        draws = choose_chunks(draws, len(sizes), self.chooser)
+        if shuffled:
+            draws = [draws[i] for i in torch.randperm(len(draws), generator=self.chooser).tolist()]
+        pairs = list(zip(draws, sizes, strict=True))
         return self._weigh(_join_equal(pairs) if self._law is not None and self._law.chunks == "each" else pairs)
 
     def stack(self, batch: int) -> list[Part]:

@@ -67,6 +67,8 @@ class Elastic(nn.Module):
         strict: Whether torch.export reads the Python of the network instead of running it, which some networks need.
         start: "pretrained" for parameters that were trained without this: `sort()` then puts the units of `net` in the
             order of their magnitude at once, in place.
+        carried: The input that is a state handed from call to call, by its name in `forward`, such as the hidden state
+            of a recurrent network. It keeps its full width; a narrower run reads the first units and writes over them.
         across_ranks: Whether the processes of a data parallel training take other strata of the law each ("spread") or
             the "same" widths.
         generator: Draws the widths, on the CPU; by default one of its own, seeded from `torch.initial_seed()`. Several
@@ -115,6 +117,7 @@ class Elastic(nn.Module):
         submodule: str | None = None,
         strict: bool = False,
         start: Start = "random",
+        carried: str | None = None,
         across_ranks: AcrossRanks = "spread",
         generator: torch.Generator | None = None,
     ) -> None:
@@ -126,6 +129,7 @@ class Elastic(nn.Module):
         selection = Selection(stream=stream, queries=queries, values=values, freeze=tuple(freeze), only=tuple(only))
         example = None if example_inputs is None else as_example(example_inputs)
         options: Any = {"batch_dim": batch_dim, "selection": selection, "submodule": submodule, "strict": strict}
+        options["carried"] = carried
         self._engine = make_engine(net, example, groups=groups, law=self.law, **options)
         if is_pretrained(start):
             sort_units(self._engine)

@@ -28,6 +28,7 @@ def make_engine(
     batch_dim: int,
     submodule: str | None,
     strict: bool,
+    carried: str | None,
 ) -> Engine:
     """Return what runs a network; `Elastic` tells of its arguments.
 
@@ -37,10 +38,10 @@ def make_engine(
         TraceError: There is neither an example nor groups.
     """
     if groups is not None:
-        if selection != ALL or submodule is not None or strict:
+        if selection != ALL or submodule is not None or strict or carried is not None:
             raise GroupError(
-                "expected groups= alone, got stream=, queries=, values=, freeze=, only=, submodule= or strict= beside "
-                "it, which say what to trace and to choose of what is found; name the groups that you want"
+                "expected groups= alone, got stream=, queries=, values=, freeze=, only=, submodule=, strict= or "
+                "carried= beside it, which say what to trace and to choose of what is found; name the groups you want"
             )
         if law.rescale != "none":
             raise WidthError(
@@ -53,5 +54,9 @@ def make_engine(
     factor = None if law.rescale == "none" else law.factor
     options: dict[str, Any] = {"batch_dim": batch_dim, "factor": factor, "selection": selection, "strict": strict}
     if submodule is not None:
+        if carried is not None:
+            raise GroupError(
+                f"expected submodule= or carried=, got both; a state of {submodule} stays full, so leave out carried="
+            )
         return SubmoduleEngine(net, example, submodule, **options)
-    return TracedEngine(SlicedNetwork(net, example, **options))
+    return TracedEngine(SlicedNetwork(net, example, carried=carried, **options))

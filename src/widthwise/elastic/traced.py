@@ -118,7 +118,9 @@ class TracedEngine(Engine):
     def run_drawn(self, drawing: Drawing, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run each part of the batch at its widths and join the outputs."""
         runner, leaves = self._prepare(args, kwargs)
-        parts = drawing.split(runner.batch_of(leaves), least=2 if runner.normalizes_batches else 1)
+        least = 2 if runner.normalizes_batches else 1
+        # Rows of a carried state go on from batch to batch, so each must meet every stratum in its turn.
+        parts = drawing.split(runner.batch_of(leaves), least=least, shuffled=self.sliced.is_carrying)
         sizes = [part.num_samples for part in parts]
         every = self._run_parts(runner, parts, split_leaves(leaves, runner.input_batch_axes, sizes), drawing.only_one)
         weights = [part.weight for part in parts]

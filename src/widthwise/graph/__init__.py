@@ -2,6 +2,7 @@
 
 from widthwise.graph.autocast import find_protected_devices
 from widthwise.graph.call import Axes, Call, Outcome
+from widthwise.graph.carried import let_carry
 from widthwise.graph.example import Example, as_example, match_call
 from widthwise.graph.export import FixedAxes, find_image_axes, silence
 from widthwise.graph.formula import Formula
@@ -35,6 +36,7 @@ __all__ = [
     "Atom", "Axes", "Call", "Counts", "Example", "FixedAxes", "Formula", "Frozen", "Inference", "KeptSet", "Nested",
     "Outcome", "Product", "Size", "Solver", "StateAxes", "StateInput", "Sum", "Term", "Trace", "arguments_by_name",
     "as_example", "atoms_of", "count", "fake_tensors", "find_counts", "find_image_axes", "find_protected_devices",
-    "indices", "infer_axes", "is_arithmetic", "is_prefix", "join_segments", "match_call", "multiply_factors",
-    "overload_name", "replace_arguments", "rule", "shape_of", "silence", "size_of", "state_tensor", "trace_network",
+    "indices", "infer_axes", "is_arithmetic", "is_prefix", "join_segments", "let_carry", "match_call",
+    "multiply_factors", "overload_name", "replace_arguments", "rule", "shape_of", "silence", "size_of", "state_tensor",
+    "trace_network",
 ]  # fmt: skip

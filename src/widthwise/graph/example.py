@@ -11,7 +11,7 @@ from torch.utils import _pytree as pytree
 
 from widthwise._shared import TraceError
 
-__all__ = ["Example", "as_example", "match_call"]
+__all__ = ["Example", "as_example", "match_call", "name_leaves"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +74,14 @@ def match_call(net: nn.Module, example: Example, args: tuple[Any, ...], kwargs: 
     return Example(
         args=tuple(given[name] for name in positional), kwargs={name: given[name] for name in example.kwargs}
     )
+
+
+def name_leaves(net: nn.Module, example: Example) -> list[str]:
+    """Return, for each leaf of the inputs, the name of the network's parameter that it is part of."""
+    named = _by_name(inspect.signature(net.forward), example.args, example.kwargs)
+    positional = [name for name in named if name not in example.kwargs]
+    values = [*zip(positional, example.args, strict=True), *example.kwargs.items()]
+    return [name for name, value in values for _ in pytree.tree_leaves(value)]
 
 
 def _by_name(signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import torch
 from torch import fx, nn
 
 from widthwise.graph.call import Axes, Call, Outcome
+from widthwise.graph.carried import MARK, carry
 from widthwise.graph.constant import find_data
 from widthwise.graph.inside import enter
 from widthwise.graph.nested import Nested
@@ -197,6 +198,8 @@ class _Sweep:
 
 
 def _apply_rule(call: Call) -> Outcome:
+    if MARK in call.node.meta:
+        return carry(call)
     found = find_rule(call.node.target)
     if found is None and not call.tensors():
         return call.frozen_output(f"table made by {call.name}")

@@ -21,6 +21,7 @@ from widthwise.graph import (
     find_counts,
     find_image_axes,
     infer_axes,
+    let_carry,
     trace_network,
 )
 from widthwise.graph.trace import in_mode
@@ -57,6 +58,7 @@ class SlicedNetwork:
         path: Where the network is part of a larger one, its name there; its groups have the names of the larger one.
         shared: The parameters and buffers that the larger one uses too, by their names in this one; they keep their
             size.
+        carried: The input that is a state carried from call to call, by its name in `forward`; None for none.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class SlicedNetwork:
         strict: bool = False,
         path: str = "",
         shared: Collection[str] = (),
+        carried: str | None = None,
     ) -> None:
         self.net = net
         self.factor = factor
@@ -77,6 +80,7 @@ class SlicedNetwork:
         self._strict = strict
         self._path = path
         self._shared = tuple(shared)
+        self._carried = carried
         self._batch_dim = batch_dim
         self._example = example
         self._modules = list(net.modules())
@@ -94,6 +98,11 @@ class SlicedNetwork:
     def groups(self) -> Groups:
         """The width groups."""
         return self._groups
+
+    @property
+    def is_carrying(self) -> bool:
+        """Whether an input is a state carried from call to call."""
+        return self._carried is not None
 
     @property
     def evaluation(self) -> Runner:
@@ -198,6 +207,7 @@ class SlicedNetwork:
             "strict": self._strict,
             "path": self._path,
             "shared": self._shared,
+            "carried": self._carried,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -290,7 +300,7 @@ class SlicedNetwork:
     def _trace(self, *, training: bool | None) -> Trace:
         with plain_context():
             fixed = find_image_axes(self._example, self._batch_dim) - self._opened
-            return trace_network(
+            trace = trace_network(
                 self.net,
                 self._example,
                 training=training,
@@ -298,6 +308,7 @@ class SlicedNetwork:
                 fixed=fixed,
                 strict=self._strict,
             )
+            return trace if self._carried is None else let_carry(trace, self.net, self._example, self._carried)
 
     def _check_groups(self) -> None:
         for group in self._groups:

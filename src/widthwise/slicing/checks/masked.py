@@ -13,6 +13,7 @@ import torch
 from torch import fx
 
 from widthwise.graph import Nested, arguments_by_name, replace_arguments
+from widthwise.graph.carried import writes_state
 from widthwise.slicing.checks.counted import Handler, find_counted
 from widthwise.slicing.checks.values import (
     FullRun,
@@ -95,6 +96,9 @@ class _Masked(fx.Interpreter):
         if isinstance(n.target, Nested):
             bodies = [_Masked(self._full, self._kept, {}, body).run for body in n.target.bodies]
             return n.target.run(bodies, fx.map_arg(n.args, lambda source: self.env[source]))
+        if writes_state(old := self._originals[n.name]):
+            state, written = (self.env[source] for source in n.all_input_nodes)
+            return self._full.write_over(old, state, written, self._kept)
         handler = find_counted(n.target)
         return super().run_node(n) if handler is None else self._run_counted(n, handler)
 

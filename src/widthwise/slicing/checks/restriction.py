@@ -13,6 +13,7 @@ import torch
 from torch import fx
 
 from widthwise.graph import Nested, replace_arguments
+from widthwise.graph.carried import writes_state
 from widthwise.slicing.checks.counted import find_counted
 from widthwise.slicing.checks.values import (
     FullRun,
@@ -72,6 +73,9 @@ class _CutNodes:
         if new.name not in self._live:
             return "L"
         got = self._run(node, new, self._fetch)
+        if writes_state(node):
+            state, written = (self._full.values[source] for source in node.all_input_nodes)
+            return "L" if _all_agree([self._full.write_over(node, state, written, self._kept)], got) else None
         if numbers := self._full.numbers(node, self._kept):
             return "C" if self._is_counted(node, numbers, got) else None
         if _all_agree(self._cut_outputs(node, self._full.values[node]), got):

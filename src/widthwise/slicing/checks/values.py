@@ -168,6 +168,11 @@ class FullRun:
             [count(term, kept) if _is_cut(term, kept) else size for term, size in zip(axes, shape, strict=True)]
         )
 
+    def write_over(self, node: fx.Node, state: torch.Tensor, written: torch.Tensor, kept: Kept) -> torch.Tensor:
+        """Return what a node makes of a carried state and what it writes over it, of which the kept units count."""
+        source: Any = node.args[1]
+        return torch.where(keep_mask(written, self.axes(source), kept), written, state)
+
     def cut_state(self, kept: Kept) -> list[torch.Tensor]:
         """Return the state cut to the kept sets, in the program's order."""
         return [_pack(tensor, axes, kept) for tensor, axes in zip(self.state, self.program.axes, strict=True)]
