@@ -9,6 +9,7 @@ from torch.utils.checkpoint import CheckpointError, checkpoint
 
 from tests.networks import CASES, assert_same, make_generator, reset_model
 from widthwise.elastic import Elastic, Law
+from widthwise.zoo.models import MLP
 
 FOUR = Law(lowest=1 / 10)
 
@@ -110,3 +111,26 @@ def test_the_batch_of_a_recurrent_network_is_split_where_time_comes_first() -> N
     for widths, part in zip(draws, x.split([3, 2, 2, 2], dim=1), strict=True):
         parts.append(model.extract(widths)(part))
     assert_same(out, torch.cat(parts, dim=1))
+
+
+@pytest.mark.slow
+def test_a_compiled_model_trains_as_it_is_and_is_compiled_at_full_width_only() -> None:
+    # Backends see one graph for each program that is compiled.
+    graphs: list[torch.fx.GraphModule] = []
+
+    def backend(graph: torch.fx.GraphModule, _: object) -> object:
+        graphs.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    net = MLP([6, 10, 3]).double()
+    model = Elastic(net, (sample(2).flatten(1),), law=FOUR, generator=make_generator(0)).train()
+    plain = copy.deepcopy(model)
+    compiled, x = torch.compile(model, backend=backend), sample()
+    assert_same(compiled(x), plain(x))
+    with model.at(0.5), plain.at(0.5):
+        assert_same(compiled(x), plain(x))
+    assert not graphs
+    assert_same(compiled.eval()(x), net(x))
+    assert len(graphs) == 1
+    torch.compiler.reset()

@@ -12,6 +12,7 @@ from torch.nn import functional
 from tests.networks import assert_same, make_generator
 from widthwise._shared import GroupError
 from widthwise.elastic import Elastic, Law
+from widthwise.elastic.step import start_step
 
 STREAM, HEADS, QUERY, VALUE, HIDDEN = "stem", "block.q.heads", "block.q.query", "block.v.value", "block.up"
 SIZES = {STREAM: 6, HEADS: 2, QUERY: 4, VALUE: 4, HIDDEN: 12}
@@ -97,7 +98,7 @@ def test_a_fraction_moves_these_groups_and_no_others(settings: Mapping[str, Any]
 @pytest.mark.parametrize("sharing", ["shared", "jittered", "independent"])
 def test_the_law_never_draws_what_moves_by_name_only(sharing: Any) -> None:
     model = make(law=Law(sharing=sharing, lowest=0.1))
-    draws = [draw for seed in range(50) for draw in model._make_drawing(model.law, make_generator(seed)).widths()]
+    draws = [draw for seed in range(50) for draw in start_step(model._engine, model.law, make_generator(seed)).widths()]
     for name, size in SIZES.items():
         drawn = {draw[name] for draw in draws}
         assert (drawn == {size}) == (name not in {HEADS, HIDDEN})

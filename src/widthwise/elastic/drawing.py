@@ -1,22 +1,18 @@
 """What one training step runs: which widths, on how many samples of the batch, and how much each counts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
 import torch
 
-from widthwise._shared import GroupError
 from widthwise.elastic.batch import choose_chunks, chunk_sizes
 from widthwise.elastic.law import Law
 from widthwise.elastic.ranks import Ranks
 from widthwise.elastic.widths import mean_fraction
-from widthwise.groups import Group, Groups
+from widthwise.groups import Groups
 
-__all__ = ["Drawing", "Part", "mean_macs", "reached_groups"]
-
-# Samples of a batch, large enough for as many chunks as a law is likely to have.
-_BATCH = 256
+__all__ = ["Drawing", "Part"]
 
 
 @final
@@ -136,47 +132,3 @@ def _join_equal(pairs: Sequence[tuple[dict[str, int], int]]) -> list[tuple[dict[
         else:
             joined.append((widths, size))
     return joined
-
-
-def mean_macs(macs: Callable[[Mapping[str, int]], int], drawings: Sequence[Drawing], *, is_stacked: bool) -> float:
-    """Return the mean forward multiply-accumulates per sample over the drawings of some steps.
-
-    Args:
-        macs: Those of one sample at widths.
-        drawings: Of as many steps.
-        is_stacked: Whether each step runs the whole batch at every width.
-    """
-    known: dict[tuple[int, ...], int] = {}
-    total = 0.0
-    for part in (part for each in drawings for part in (each.stack(_BATCH) if is_stacked else each.split(_BATCH))):
-        key = tuple(part.widths.values())
-        if key not in known:
-            known[key] = macs(part.widths)
-        total += known[key] * part.num_samples / _BATCH
-    return total / len(drawings)
-
-
-def reached_groups(law: Law, groups: Groups, head: frozenset[str]) -> frozenset[str]:
-    """Return the names of the groups that a law draws.
-
-    Args:
-        law: Tells its reach.
-        groups: All width groups.
-        head: The names of the groups that the last layer reads.
-
-    Raises:
-        GroupError: There is none.
-    """
-    names = frozenset(group.name for group in groups if group.follows and _is_reached(group, law, head))
-    if not names:
-        what = {"hidden": "of hidden units", "head": "that the last layer reads"}.get(law.reach, "that follows")
-        raise GroupError(
-            f"a law of reach {law.reach!r} must find a group {what}, got {', '.join(groups.sizes)}; use reach='all'"
-        )
-    return names
-
-
-def _is_reached(group: Group, law: Law, head: frozenset[str]) -> bool:
-    if law.reach == "head":
-        return group.name in head
-    return law.reach == "all" or group.kind == "units"

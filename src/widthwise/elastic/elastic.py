@@ -18,13 +18,13 @@ from torch import Tensor, nn
 
 from widthwise.elastic.caution import warn_of_statistics, warn_of_unsound, warn_of_untrained
 from widthwise.elastic.draw import check_generator
-from widthwise.elastic.drawing import Drawing, mean_macs, reached_groups
 from widthwise.elastic.law import Law, make_law
 from widthwise.elastic.make import make_engine
 from widthwise.elastic.objective import Criterion, combine_losses, loss_of, refuse_sandwich, split_batch
 from widthwise.elastic.order import By, Start, is_pretrained, sort_units
 from widthwise.elastic.ranks import AcrossRanks, Ranks
 from widthwise.elastic.state import adopt_keys, collect_state, load_state
+from widthwise.elastic.step import mean_macs, start_step
 from widthwise.elastic.widths import Width, resolve_widths
 from widthwise.graph import as_example
 from widthwise.groups import Declaration, Groups, Selection
@@ -203,13 +203,10 @@ class Elastic(nn.Module):
         Raises:
             TraceError: The inputs do not have the traced shapes.
         """
-        widths = self.groups.sizes if self._widths is None and not self.training else self._widths
-        if widths is None:
-            refuse_sandwich(self.law)
-            return self._engine.run_drawn(self._start_drawing(), args, kwargs)
-        if widths == self.groups.sizes and not self.training:
+        if self._widths is None and not self.training:
             return self._engine.run_whole(args, kwargs)
-        return self._engine.run_at(widths, args, kwargs)
+        # Compiled, each width drawn would be a program of its own; torch.compile leaves this part as it is.
+        return torch.compiler.disable(self._run)(*args, **kwargs)
 
     def loss(self, batch: Any, criterion: Criterion | None = None) -> Tensor:
         """Return the loss of a batch: at the widths that the law draws in training, at full width in evaluation.
@@ -229,7 +226,8 @@ class Elastic(nn.Module):
         args, kwargs, targets = split_batch(batch, criterion)
         if self.law.sandwich is None or not self.training or self._widths is not None:
             return loss_of(self(*args, **kwargs), targets, criterion)
-        results = self._engine.run_stacked(self._start_drawing(), args, kwargs)
+        drawing = start_step(self._engine, self.law, self.generator, self._ranks, self.num_steps)
+        results = self._engine.run_stacked(drawing, args, kwargs)
         return combine_losses(results, targets, criterion, self.law.distillation)
 
     def extract(
@@ -269,9 +267,7 @@ class Elastic(nn.Module):
 
     def training_macs(self, *, num_draws: int = 256) -> float:
         """Return the mean forward multiply-accumulates per sample under the law, from a generator of its own."""
-        generator = torch.Generator().manual_seed(0)
-        drawings = [self._make_drawing(self.law, generator) for _ in range(num_draws)]
-        return mean_macs(self.macs, drawings, is_stacked=self.law.sandwich is not None)
+        return mean_macs(self._engine, self.law, num_draws)
 
     def verify(self, *, num_widths: int = 3, seed: int = 0) -> Verification:
         """Check the width groups on this network: shapes, order and values at random widths against independent forms.
@@ -340,14 +336,11 @@ class Elastic(nn.Module):
         finally:
             self._widths = before
 
-    def _start_drawing(self) -> Drawing:
-        """Return the widths of the next training step."""
-        law: Law | None = self.law
-        if self.num_steps is not None:
-            law = self.law.at_step(int(self.num_steps))
-            self.num_steps += 1
-        return self._make_drawing(law, self.generator, self._ranks)
-
-    def _make_drawing(self, law: Law | None, generator: torch.Generator, ranks: Ranks | None = None) -> Drawing:
-        head = self._engine.head_groups() if self.law.reach == "head" else frozenset[str]()
-        return Drawing(law, self.groups, reached_groups(self.law, self.groups, head), generator, ranks)
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        if self._widths is None:
+            refuse_sandwich(self.law)
+            drawing = start_step(self._engine, self.law, self.generator, self._ranks, self.num_steps)
+            return self._engine.run_drawn(drawing, args, kwargs)
+        if self._widths == self.groups.sizes and not self.training:
+            return self._engine.run_whole(args, kwargs)
+        return self._engine.run_at(self._widths, args, kwargs)

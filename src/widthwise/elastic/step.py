@@ -1,0 +1,76 @@
+"""A training step of an elastic model: what its law draws, and what that costs."""
+
+import torch
+from torch import Tensor
+
+from widthwise._shared import GroupError
+from widthwise.elastic.drawing import Drawing
+from widthwise.elastic.engine import Engine
+from widthwise.elastic.law import Law
+from widthwise.elastic.ranks import Ranks
+from widthwise.groups import Group
+
+__all__ = ["mean_macs", "reached_groups", "start_step"]
+
+# Samples of a batch, large enough for as many chunks as a law is likely to have.
+_BATCH = 256
+
+
+def start_step(
+    engine: Engine, law: Law, generator: torch.Generator, ranks: Ranks | None = None, num_steps: Tensor | None = None
+) -> Drawing:
+    """Return what the next training step draws.
+
+    Args:
+        engine: Of the model.
+        law: Of the model.
+        generator: Draws the widths.
+        ranks: Shares the strata out among processes; None draws for this one alone.
+        num_steps: The steps taken so far, counted up here; None where the law starts at once.
+
+    Raises:
+        GroupError: The law reaches no group.
+    """
+    reached = reached_groups(engine, law)
+    if num_steps is None:
+        return Drawing(law, engine.groups, reached, generator, ranks)
+    num_steps += 1
+    return Drawing(law.at_step(int(num_steps) - 1), engine.groups, reached, generator, ranks)
+
+
+def mean_macs(engine: Engine, law: Law, num_draws: int) -> float:
+    """Return the mean forward multiply-accumulates per sample under a law, over so many draws of a fixed generator."""
+    generator = torch.Generator().manual_seed(0)
+    known: dict[tuple[int, ...], int] = {}
+    total = 0.0
+    for _ in range(num_draws):
+        drawing = start_step(engine, law, generator)
+        for part in drawing.split(_BATCH) if law.sandwich is None else drawing.stack(_BATCH):
+            key = tuple(part.widths.values())
+            if key not in known:
+                known[key] = engine.count_macs(part.widths)
+            total += known[key] * part.num_samples / _BATCH
+    return total / num_draws
+
+
+def reached_groups(engine: Engine, law: Law) -> frozenset[str]:
+    """Return the names of the groups that a law draws; others stay full.
+
+    Raises:
+        GroupError: There is none, or the law asks for the last layer of a network of which that is not known.
+    """
+    head = engine.head_groups() if law.reach == "head" else frozenset[str]()
+    names = frozenset(group.name for group in engine.groups if group.follows and _is_reached(group, law, head))
+    if not names:
+        what = {"hidden": "of hidden units", "head": "that the last layer reads"}.get(law.reach, "that follows")
+        raise GroupError(
+            f"a law of reach {law.reach!r} must find a group {what}, got {', '.join(engine.groups.sizes)}; "
+            "use reach='all'"
+        )
+    return names
+
+
+def _is_reached(group: Group, law: Law, head: frozenset[str]) -> bool:
+    if law.reach == "head":
+        return group.name in head
+    return law.reach == "all" or group.kind == "units"
