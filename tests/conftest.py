@@ -63,10 +63,10 @@ def untouched_random_state() -> RandomStateCheck:
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
-    """The folder with the IDX files of MNIST and Fashion-MNIST, or a skip where there is none."""
+    """The folder with the files of the data sets, or a skip where there is none."""
     value = os.environ.get("WIDTHWISE_DATA")
     if not value:
-        pytest.skip("needs real data: set WIDTHWISE_DATA to the folder that holds mnist/ and fashion_mnist/")
+        pytest.skip("needs real data: set WIDTHWISE_DATA to the folder with mnist/, fashion_mnist/ and the others")
     folder = Path(value)
     if not folder.is_dir():
         pytest.skip(f"needs real data: WIDTHWISE_DATA names {folder}, which is not a folder")

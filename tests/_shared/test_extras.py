@@ -17,7 +17,8 @@ def test_an_installed_module_is_returned() -> None:
     [
         ("matplotlib", "plot", "plotting needs matplotlib; install it with: pip install 'widthwise[plot]'"),
         ("matplotlib.figure", "plot", "plotting needs matplotlib; install it with: pip install 'widthwise[plot]'"),
-        ("pooch", "data", "downloading data needs pooch; install it with: pip install 'widthwise[data]'"),
+        ("pooch", "data", "this data needs pooch; install it with: pip install 'widthwise[data]'"),
+        ("PIL.Image", "data", "this data needs pillow; install it with: pip install 'widthwise[data]'"),
         ("onnx", "export", "export to this format needs onnx; install it with: pip install 'widthwise[export]'"),
         (
             "sklearn.datasets",

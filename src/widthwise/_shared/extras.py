@@ -12,7 +12,7 @@ Extra = Literal["plot", "data", "export", "demo"]
 
 _PURPOSES: dict[Extra, str] = {
     "plot": "plotting",
-    "data": "downloading data",
+    "data": "this data",
     "export": "export to this format",
     "demo": "the embedded data",
 }

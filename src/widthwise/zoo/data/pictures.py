@@ -1,7 +1,6 @@
 """From the four files of a picture data set to its three splits."""
 
 # N samples, C = 1 channel, H height, W width
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,10 +8,9 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from widthwise._shared import DataError
-from widthwise.zoo.data.download import download_files
 from widthwise.zoo.data.idx import decode_idx
 from widthwise.zoo.data.image_set import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, ImageSet
-from widthwise.zoo.data.local_files import DATA_VARIABLE, read_files
+from widthwise.zoo.data.source import fetch_files
 from widthwise.zoo.data.splits import DataSplits
 
 __all__ = ["load_pictures"]
@@ -24,19 +22,15 @@ _BRIGHTEST = 255
 def load_pictures(image_set: ImageSet, folder: Path | None = None, *, cache: Path | None = None) -> DataSplits:
     """Return the splits of a picture data set: the last `num_validation` training samples validate.
 
-    The files come from `folder`, else from the folder that the environment variable WIDTHWISE_DATA names, else from the
-    network; a folder that is named and lacks them is an error, and nothing is then downloaded.
-
     Args:
         image_set: Which one.
-        folder: Holds the four files, or a subfolder with them.
-        cache: Where downloaded files are kept; the user's cache folder unless given.
+        folder: Where to look for its files, as in `fetch_files`.
+        cache: Where downloaded files are kept, as in `fetch_files`.
 
     Raises:
         DataError: A file is missing, damaged or cannot be downloaded, or the files do not fit together.
     """
-    home = folder if folder is not None else _folder_of_environment()
-    files = read_files(image_set, download_files(image_set, cache) if home is None else home)
+    files = fetch_files(image_set, folder, cache=cache)
     x_NCHW, y_N = _decode(image_set, files, TRAIN_IMAGES, TRAIN_LABELS)
     test_x_NCHW, test_y_N = _decode(image_set, files, TEST_IMAGES, TEST_LABELS)
     _check_sizes(image_set, x_NCHW, test_x_NCHW)
@@ -49,11 +43,6 @@ def load_pictures(image_set: ImageSet, folder: Path | None = None, *, cache: Pat
         num_classes=image_set.num_classes,
         input_shape=tuple(x_NCHW.shape[1:]),
     )
-
-
-def _folder_of_environment() -> Path | None:
-    value = os.environ.get(DATA_VARIABLE, "")
-    return Path(value).expanduser() if value else None
 
 
 def _decode(image_set: ImageSet, files: Mapping[str, bytes], images: str, labels: str) -> tuple[Tensor, Tensor]:
