@@ -15,15 +15,28 @@ from widthwise.zoo.data import (
     load_text,
     shuffle_windows,
 )
-from widthwise.zoo.models import MLP, ResidualConvNet, build_model, list_models
+from widthwise.zoo.models import (
+    MLP,
+    LSTMLanguageModel,
+    PointNet,
+    ResidualConvNet,
+    TransformerLanguageModel,
+    VisionTransformer,
+    build_model,
+    list_models,
+)
 
 __all__ = [
     "MLP",
     "DataCard",
     "DataSplits",
+    "LSTMLanguageModel",
+    "PointNet",
     "ResidualConvNet",
     "Task",
     "TextSplits",
+    "TransformerLanguageModel",
+    "VisionTransformer",
     "build_model",
     "cut_windows",
     "describe_data",

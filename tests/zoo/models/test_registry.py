@@ -2,14 +2,37 @@ import pytest
 import torch
 
 from widthwise._shared import RecipeError
-from widthwise.zoo import MLP, ResidualConvNet, build_model, list_models
+from widthwise.zoo import (
+    MLP,
+    LSTMLanguageModel,
+    PointNet,
+    ResidualConvNet,
+    TransformerLanguageModel,
+    VisionTransformer,
+    build_model,
+    list_models,
+)
 
-SETTINGS = {"mlp": {"sizes": [4, 3, 2], "batch_norm": True}, "resnet": {"widths": [2], "in_channels": 1}}
+SETTINGS = {
+    "mlp": {"sizes": [4, 3, 2], "batch_norm": True},
+    "resnet": {"widths": [2], "in_channels": 1},
+    "vit": {"side": 8, "width": 4, "depth": 1, "num_heads": 2, "hidden": 3},
+    "pointnet": {"point_sizes": [2, 3], "head_sizes": [2]},
+    "lstm_lm": {"vocabulary": 5, "embedded": 2, "hidden": 3},
+    "transformer_lm": {"vocabulary": 5, "context": 4, "width": 4, "depth": 1, "num_heads": 2, "hidden": 3},
+}
 
 
 def test_every_listed_model_is_built() -> None:
     built = {name: type(build_model(name, **SETTINGS[name])) for name in list_models()}
-    assert built == {"mlp": MLP, "resnet": ResidualConvNet}
+    assert built == {
+        "mlp": MLP,
+        "resnet": ResidualConvNet,
+        "vit": VisionTransformer,
+        "pointnet": PointNet,
+        "lstm_lm": LSTMLanguageModel,
+        "transformer_lm": TransformerLanguageModel,
+    }
 
 
 def test_settings_reach_the_model() -> None:
@@ -24,6 +47,16 @@ def test_the_same_generator_gives_the_same_parameters_and_the_next_draw_others()
     again = build_model("mlp", generator=torch.Generator().manual_seed(5), **SETTINGS["mlp"])
     assert torch.equal(first.get_parameter("fc1.weight"), again.get_parameter("fc1.weight"))
     assert not torch.equal(first.get_parameter("fc1.weight"), second.get_parameter("fc1.weight"))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_seed_decides_all_parameters_whatever_the_global_state(name: str) -> None:
+    torch.manual_seed(1)
+    first = build_model(name, generator=torch.Generator().manual_seed(5), **SETTINGS[name])
+    torch.manual_seed(2)
+    again = build_model(name, generator=torch.Generator().manual_seed(5), **SETTINGS[name])
+    for one, other in zip(first.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_a_generator_leaves_the_global_random_state_as_it_was() -> None:
@@ -46,7 +79,9 @@ def test_without_a_generator_the_global_random_state_decides() -> None:
 def test_an_unknown_model_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(RecipeError) as caught:
         build_model("vgg")
-    assert str(caught.value) == "model must be one of mlp, resnet, got 'vgg'; use one of these names"
+    assert str(caught.value) == (
+        "model must be one of mlp, resnet, vit, pointnet, lstm_lm, transformer_lm, got 'vgg'; use one of these names"
+    )
 
 
 def test_an_unknown_setting_is_an_error_that_lists_the_known_ones() -> None:

@@ -8,12 +8,25 @@ import torch
 from torch import nn
 
 from widthwise._shared import RecipeError
+from widthwise.zoo.models.lstm_lm import LSTMLanguageModel
 from widthwise.zoo.models.mlp import MLP
+from widthwise.zoo.models.pointnet import PointNet
 from widthwise.zoo.models.resnet import ResidualConvNet
+from widthwise.zoo.models.transformer_lm import TransformerLanguageModel
+from widthwise.zoo.models.vit import VisionTransformer
 
 __all__ = ["build_model", "list_models"]
 
-_MODELS: Mapping[str, type[nn.Module]] = MappingProxyType({"mlp": MLP, "resnet": ResidualConvNet})
+_MODELS: Mapping[str, type[nn.Module]] = MappingProxyType(
+    {
+        "mlp": MLP,
+        "resnet": ResidualConvNet,
+        "vit": VisionTransformer,
+        "pointnet": PointNet,
+        "lstm_lm": LSTMLanguageModel,
+        "transformer_lm": TransformerLanguageModel,
+    }
+)
 
 
 def list_models() -> tuple[str, ...]:
