@@ -18,6 +18,10 @@ def test_windows_of_columns_run_on_and_predict_every_row_but_the_first(
     assert torch.equal(torch.cat([inputs for inputs, _ in windows]), columns[:-1])
     assert torch.equal(torch.cat([targets for _, targets in windows]), columns[1:])
     assert all(len(inputs) == length for inputs, _ in windows[:-1])
+    whole = list(iterate_windows(columns, length, whole_only=True))
+    assert len(whole) == (rows - 1) // length
+    assert all(torch.equal(one[1], other[1]) for one, other in zip(whole, windows, strict=False))
+    assert all(len(inputs) == len(targets) == length for inputs, targets in whole)
     assert columns.t().flatten().tolist() == list(range(rows * num_columns))
 
 

@@ -34,10 +34,15 @@ def lay_columns(tokens_N: Tensor, num_columns: int) -> Tensor:
     return tokens_N[: length * num_columns].reshape(num_columns, length).t().contiguous()
 
 
-def iterate_windows(columns_TB: Tensor, length: int) -> Iterator[tuple[Tensor, Tensor]]:
+def iterate_windows(columns_TB: Tensor, length: int, *, whole_only: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield (inputs, targets), each (length, B), from top to bottom; the last window may be shorter.
 
     The target of a token is the one below it, so every row but the first is predicted once.
+
+    Args:
+        columns_TB: The text, as `lay_columns` lays it.
+        length: Rows of a window.
+        whole_only: Leave a shorter last window out, for a network that was traced at one length.
 
     Raises:
         DataError: The length is not positive.
@@ -49,6 +54,7 @@ def iterate_windows(columns_TB: Tensor, length: int) -> Iterator[tuple[Tensor, T
     """
     _check_positive("length", length)
     last = len(columns_TB) - 1
+    last -= last % length if whole_only else 0
     return (
         (columns_TB[start : min(start + length, last)], columns_TB[start + 1 : min(start + length, last) + 1])
         for start in range(0, last, length)
