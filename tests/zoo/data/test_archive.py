@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +27,22 @@ def test_a_missing_array_is_an_error_that_lists_what_is_there() -> None:
     with pytest.raises(DataError) as caught:
         read_arrays(pack(one=np.zeros(1), two=np.zeros(1)), name="a.npz", arrays=["one", "three"])
     assert str(caught.value) == f"a.npz must hold the arrays one, three, got one, two; {REMEDY}"
+
+
+def test_a_file_is_as_good_as_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(pack(one=np.arange(3)))
+    assert read_arrays(tmp_path / "a.npz", name="a.npz", arrays=["one"])["one"].tolist() == [0, 1, 2]
+    with pytest.raises(DataError, match=r"^b\.npz must be a whole \.npz file"):
+        read_arrays(tmp_path / "b.npz", name="b.npz", arrays=["one"])
+
+
+def test_one_bit_of_a_file_that_is_not_compressed_does_not_change_unseen() -> None:
+    packed = io.BytesIO()
+    np.savez(packed, one=np.arange(1000))
+    content = bytearray(packed.getvalue())
+    content[4000] ^= 1
+    with pytest.raises(DataError, match=r"^a\.npz must be a whole \.npz file"):
+        read_arrays(bytes(content), name="a.npz", arrays=["one"])
 
 
 def single() -> bytes:

@@ -11,6 +11,7 @@ import torch
 from widthwise._shared import DataError, MissingExtraError
 from widthwise.zoo.data import jpeg_pictures
 from widthwise.zoo.data.jpeg_pictures import CIFAR, JpegSet, load_jpegs
+from widthwise.zoo.data.splits import DataSplits
 
 image = pytest.importorskip("PIL.Image")
 REMEDY = "use the original file"
@@ -50,12 +51,12 @@ def write_set(folder: Path, **changed: npt.ArrayLike) -> JpegSet:
     )
 
 
-def load(folder: Path, **changed: npt.ArrayLike) -> None:
-    load_jpegs(write_set(folder, **changed), folder)
+def load(folder: Path, **changed: npt.ArrayLike) -> DataSplits:
+    return load_jpegs(write_set(folder, **changed), folder, cache=folder / "cache")
 
 
 def test_pictures_are_normalised_by_channel_and_the_last_ones_validate(tmp_path: Path) -> None:
-    splits = load_jpegs(write_set(tmp_path), tmp_path)
+    splits = load_jpegs(write_set(tmp_path), tmp_path, cache=tmp_path / "cache")
     assert (splits.name, splits.num_classes, splits.input_shape) == ("tiny", 5, (3, 6, 8))
     x = torch.cat([splits.train.tensors[0], splits.validation.tensors[0]])
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (3, 2, 2)
@@ -71,7 +72,7 @@ def test_pictures_are_normalised_by_channel_and_the_last_ones_validate(tmp_path:
 def test_grey_pictures_become_coloured_ones(tmp_path: Path) -> None:
     content = io.BytesIO()
     image.new("L", (8, 6), 255).save(content, "JPEG")
-    splits = load_jpegs(write_set(tmp_path, **pack("test", [content.getvalue()])), tmp_path)
+    splits = load(tmp_path, **pack("test", [content.getvalue()]))
     assert splits.test.tensors[0].shape == (1, 3, 6, 8)
 
 
@@ -136,11 +137,13 @@ def test_without_pillow_the_error_names_the_extra(tmp_path: Path, monkeypatch: p
     tiny = write_set(tmp_path)
     monkeypatch.setattr("widthwise._shared.extras.importlib.import_module", is_absent)
     with pytest.raises(MissingExtraError) as caught:
-        load_jpegs(tiny, tmp_path)
+        load_jpegs(tiny, tmp_path, cache=tmp_path)
     assert str(caught.value) == "this data needs pillow; install it with: pip install 'widthwise[data]'"
 
 
-def test_decoding_is_tracked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was decoded, in the words of the progress bar."""
     seen: list[str] = []
 
     def track(items: range, description: str) -> range:
@@ -148,13 +151,38 @@ def test_decoding_is_tracked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         return items
 
     monkeypatch.setattr(jpeg_pictures, "track", track)
+    return seen
+
+
+def test_pictures_are_decoded_once(tmp_path: Path, decoded: list[str]) -> None:
+    first, second = load(tmp_path), load(tmp_path)
+    assert decoded == ["decoding the train pictures of tiny", "decoding the test pictures of tiny"]
+    for one, other in ((first.train, second.train), (first.validation, second.validation), (first.test, second.test)):
+        assert all(torch.equal(*pair) for pair in zip(one.tensors, other.tensors, strict=True))
+
+
+def test_another_file_is_decoded_anew(tmp_path: Path, decoded: list[str]) -> None:
     load(tmp_path)
-    assert seen == ["decoding the train pictures of tiny", "decoding the test pictures of tiny"]
+    splits = load(tmp_path, **pack("test", [encode((7, 7, 7))]))
+    assert (len(decoded), len(splits.test)) == (4, 1)
+
+
+def test_damaged_pictures_of_the_cache_are_decoded_anew(tmp_path: Path, decoded: list[str]) -> None:
+    before = load(tmp_path)
+    (kept,) = (tmp_path / "cache" / "no").iterdir()
+    content = bytearray(kept.read_bytes())
+    content[len(content) // 3] ^= 1
+    kept.write_bytes(content)
+    after = load(tmp_path)
+    assert len(decoded) == 4
+    assert torch.equal(after.train.tensors[0], before.train.tensors[0])
+    load(tmp_path)
+    assert len(decoded) == 4
 
 
 @pytest.mark.slow  # Decodes sixty thousand pictures.
-def test_cifar_has_its_known_numbers(data_folder: Path) -> None:
-    splits = load_jpegs(CIFAR, data_folder)
+def test_cifar_has_its_known_numbers(data_folder: Path, tmp_path: Path) -> None:
+    splits = load_jpegs(CIFAR, data_folder, cache=tmp_path)
     x, y = splits.train.tensors
     assert x.shape == (45_000, 3, 32, 32)
     assert torch.cat([y, splits.validation.tensors[1]]).bincount().tolist() == [5000] * 10

@@ -4,6 +4,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,19 +16,21 @@ __all__ = ["read_arrays"]
 _REMEDY = "replace the file by the original one"
 
 
-def read_arrays(content: bytes, *, name: str, arrays: Sequence[str]) -> Mapping[str, npt.NDArray[np.generic]]:
+def read_arrays(content: bytes | Path, *, name: str, arrays: Sequence[str]) -> Mapping[str, npt.NDArray[np.generic]]:
     """Return the named arrays of an .npz file.
 
     Args:
-        content: the bytes of the file.
+        content: the bytes of the file, or where it is.
         name: what to call the file in an error.
         arrays: which of its arrays to read.
 
     Raises:
-        DataError: the file is damaged, or lacks one of the arrays.
+        DataError: the file is missing or damaged, or lacks one of the arrays.
     """
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        # Opened here, as numpy leaves a damaged file open.
+        opened = io.BytesIO(content) if isinstance(content, bytes) else content.open("rb")
+        with opened, np.load(opened, allow_pickle=False) as archive:
             present = archive.files
             missing = [array for array in arrays if array not in present]
             found = {} if missing else {array: archive[array] for array in arrays}

@@ -77,7 +77,7 @@ def load_data(name: str, folder: str | Path | None = None) -> DataSplits:
     - `cifar` has 3x32x32 pictures, 45,000 to train, 5,000 to validate (the last of the training part) and 10,000 to
       test, each channel with mean 0 and deviation 1 over the training split. JPEG took a part of them, so accuracies
       are not those of CIFAR-10. `cifar10_jpeg.npz` must lie in the folder; decoding it takes Pillow (extra `data`) and
-      some ten seconds.
+      some ten seconds, the first time: the pictures (184 MB) then stay in the user's cache folder.
     - `shrec` has clouds of 1024 points (P, 3) in the unit ball, 390 to train, 90 to validate (3 of each of 30 classes)
       and 120 to test. `shrec11_split16.npz` must lie in the folder.
 

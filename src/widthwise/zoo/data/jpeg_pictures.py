@@ -19,6 +19,7 @@ from torch.utils.data import TensorDataset
 
 from widthwise._shared import DataError, require, track
 from widthwise.zoo.data.archive import read_arrays
+from widthwise.zoo.data.decoded import find_decoded, read_decoded, write_decoded
 from widthwise.zoo.data.source import fetch_files
 from widthwise.zoo.data.splits import DataSplits
 
@@ -29,6 +30,7 @@ _Arrays = Mapping[str, npt.NDArray[np.generic]]
 # Each channel of the source lies in 0..255.
 _BRIGHTEST = 255
 _REMEDY = "use the original file"
+_PARTS, _DECODED = ("train", "test"), ("pictures", "labels")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,18 +79,16 @@ def load_jpegs(jpeg_set: JpegSet, folder: Path | None = None, *, cache: Path | N
     Args:
         jpeg_set: Which one.
         folder: Where to look for its file, as in `fetch_files`.
-        cache: Where a downloaded file is kept, as in `fetch_files`.
+        cache: Where the decoded pictures are kept for the next time; the user's cache folder unless given.
 
     Raises:
         DataError: The file is missing or damaged, or its parts do not fit together.
-        MissingExtraError: Pillow is not installed (extra `data`).
+        MissingExtraError: The pictures must be decoded, and Pillow is not installed (extra `data`).
     """
-    image = require("PIL.Image", "data")
     content = fetch_files(jpeg_set, folder, cache=cache)[jpeg_set.file]
-    names = [f"{part}_{kind}" for part in ("train", "test") for kind in ("bytes", "offsets", "labels")]
-    arrays = read_arrays(content, name=jpeg_set.file, arrays=names)
-    x_NCHW, y_N = _decode(jpeg_set, arrays, "train", image)
-    test_x_NCHW, test_y_N = _decode(jpeg_set, arrays, "test", image)
+    pictures = _read_pictures(jpeg_set, content, find_decoded(jpeg_set, cache))
+    x_NCHW, y_N = _normalise(jpeg_set, pictures, "train")
+    test_x_NCHW, test_y_N = _normalise(jpeg_set, pictures, "test")
     _check_sizes(jpeg_set, x_NCHW, test_x_NCHW)
     num_train = len(y_N) - jpeg_set.num_validation
     return DataSplits(
@@ -101,27 +101,50 @@ def load_jpegs(jpeg_set: JpegSet, folder: Path | None = None, *, cache: Path | N
     )
 
 
-def _decode(jpeg_set: JpegSet, arrays: _Arrays, part: str, image: ModuleType) -> tuple[Tensor, Tensor]:
-    """Return the normalised pictures and the labels of `train` or `test`."""
-    y_N = torch.as_tensor(arrays[f"{part}_labels"].astype(np.int64))
+def _read_pictures(jpeg_set: JpegSet, content: bytes, kept: Path | None) -> _Arrays:
+    """Return pictures and labels of both parts, decoded now, or once before and kept."""
+    found = None if kept is None else read_decoded(kept, [f"{part}_{kind}" for part in _PARTS for kind in _DECODED])
+    if found is not None:
+        return found
+    image = require("PIL.Image", "data")
+    names = [f"{part}_{kind}" for part in _PARTS for kind in ("bytes", "offsets", "labels")]
+    arrays = read_arrays(content, name=jpeg_set.file, arrays=names)
+    pictures: dict[str, npt.NDArray[np.generic]] = {}
+    for part in _PARTS:
+        pictures[f"{part}_pictures"] = _decode(jpeg_set, arrays, part, image)
+        pictures[f"{part}_labels"] = arrays[f"{part}_labels"]
+    if kept is not None:
+        write_decoded(kept, pictures)
+    return pictures
+
+
+def _decode(jpeg_set: JpegSet, arrays: _Arrays, part: str, image: ModuleType) -> npt.NDArray[np.uint8]:
+    """Return the pictures (N, H, W, C) of `train` or `test`."""
+    labels: list[int] = arrays[f"{part}_labels"].astype(np.int64).tolist()
     starts: list[int] = arrays[f"{part}_offsets"].astype(np.int64).tolist()
     joined = arrays[f"{part}_bytes"].tobytes()
-    _check_part(jpeg_set, part, y_N, starts, len(joined))
+    _check_part(jpeg_set, part, labels, starts, len(joined))
     pictures = [
         _decode_picture(jpeg_set, part, i, joined[starts[i] : starts[i + 1]], image)
-        for i in track(range(len(y_N)), f"decoding the {part} pictures of {jpeg_set.name}")
+        for i in track(range(len(labels)), f"decoding the {part} pictures of {jpeg_set.name}")
     ]
     sizes = {picture.shape for picture in pictures}
     if len(sizes) > 1:
         got = " and ".join(str(size[:2]) for size in sorted(sizes)[:2])
         raise DataError(f"{part} pictures in {jpeg_set.file} must be of one size, got {got}; {_REMEDY}")
-    x_NCHW = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous().float().div_(_BRIGHTEST)
+    return np.stack(pictures)
+
+
+def _normalise(jpeg_set: JpegSet, pictures: _Arrays, part: str) -> tuple[Tensor, Tensor]:
+    x_NHWC = torch.from_numpy(pictures[f"{part}_pictures"])
+    y_N = torch.from_numpy(pictures[f"{part}_labels"].astype(np.int64))
+    x_NCHW = x_NHWC.permute(0, 3, 1, 2).contiguous().float().div_(_BRIGHTEST)
     mean_C11, deviation_C11 = (torch.tensor(values)[:, None, None] for values in (jpeg_set.mean, jpeg_set.deviation))
     return x_NCHW.sub_(mean_C11).div_(deviation_C11), y_N
 
 
-def _check_part(jpeg_set: JpegSet, part: str, y_N: Tensor, starts: list[int], num_bytes: int) -> None:
-    file, count = jpeg_set.file, len(y_N)
+def _check_part(jpeg_set: JpegSet, part: str, labels: list[int], starts: list[int], num_bytes: int) -> None:
+    file, count = jpeg_set.file, len(labels)
     if not count:
         raise DataError(f"{file} must hold at least one {part} picture, got none; {_REMEDY}")
     if len(starts) != count + 1 or starts != sorted(starts) or (starts[0], starts[-1]) != (0, num_bytes):
@@ -129,9 +152,9 @@ def _check_part(jpeg_set: JpegSet, part: str, y_N: Tensor, starts: list[int], nu
             f"{part}_offsets in {file} must rise from 0 to {num_bytes} in {count + 1} numbers, got {len(starts)} from "
             f"{min(starts, default=0)} to {max(starts, default=0)}; {_REMEDY}"
         )
-    if int(y_N.max()) >= jpeg_set.num_classes:
+    if max(labels) >= jpeg_set.num_classes:
         expected = f"0..{jpeg_set.num_classes - 1}"
-        raise DataError(f"{part}_labels in {file} must lie in {expected}, got {int(y_N.max())}; {_REMEDY}")
+        raise DataError(f"{part}_labels in {file} must lie in {expected}, got {max(labels)}; {_REMEDY}")
 
 
 def _decode_picture(
