@@ -63,6 +63,8 @@ def test_draws_depend_on_the_generator_alone() -> None:
     first, second = (draw_points(points, 10, generator) for _ in range(2))
     assert torch.equal(first, draw_points(points, 10, torch.Generator().manual_seed(1)))
     assert not torch.equal(first, second)
+    places = draw_points(torch.arange(50.0).reshape(1, 50, 1).expand(2, 50, 1), 10, generator)
+    assert not torch.equal(places[0], places[1])
     assert torch.equal(torch.get_rng_state(), before)
 
 

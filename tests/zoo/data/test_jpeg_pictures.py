@@ -90,14 +90,18 @@ def test_another_format_is_not_tried(tmp_path: Path) -> None:
         load(tmp_path, **pack("test", [content.getvalue()]))
 
 
-@pytest.mark.parametrize("offsets", [[0, 1], [0, 5, 3, 9, 20, 40], [], list(range(6))])
+NUM_BYTES = sum(len(encode(colour)) for colour in COLOURS)
+
+
+@pytest.mark.parametrize(
+    "offsets", [[0, NUM_BYTES], [0, 5, 3, 9, 20, NUM_BYTES], [], [0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 5, NUM_BYTES]]
+)
 def test_offsets_that_do_not_fit_are_an_error(offsets: list[int], tmp_path: Path) -> None:
-    num_bytes = sum(len(encode(colour)) for colour in COLOURS)
     with pytest.raises(DataError) as caught:
         load(tmp_path, train_offsets=np.array(offsets, dtype=np.int64))
     got = f"{len(offsets)} from {min(offsets, default=0)} to {max(offsets, default=0)}"
     assert str(caught.value) == (
-        f"train_offsets in tiny.npz must rise from 0 to {num_bytes} in 6 numbers, got {got}; {REMEDY}"
+        f"train_offsets in tiny.npz must rise from 0 to {NUM_BYTES} in 6 numbers, got {got}; {REMEDY}"
     )
 
 

@@ -46,6 +46,8 @@ def test_attention_is_its_formula(num_heads: int, head_width: int, batch: int, l
 
 def test_a_block_adds_to_its_stream() -> None:
     block = TransformerBlock(6, 2, 8).double()
+    for parameter in block.parameters():
+        nn.init.normal_(parameter)  # The two norms are the same otherwise.
     x = draw(1, 2, 3, 6)
     middle = x + attend(block.attention, block.norm1(x))
     expected = middle + block.fc2(gelu(block.fc1(block.norm2(middle))))
