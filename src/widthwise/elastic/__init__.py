@@ -1,9 +1,21 @@
 """Floor 4: the law of widths, the paper's layer, and the network that runs at any widths."""
 
+from widthwise.elastic.distillation import Distillation
 from widthwise.elastic.elastic import Elastic
 from widthwise.elastic.export import export
 from widthwise.elastic.law import LAWS, Law, make_law
 from widthwise.elastic.layer import StructuralDropout
 from widthwise.elastic.widths import HasWidths, Width, resolve_widths
 
-__all__ = ["LAWS", "Elastic", "HasWidths", "Law", "StructuralDropout", "Width", "export", "make_law", "resolve_widths"]
+__all__ = [
+    "LAWS",
+    "Distillation",
+    "Elastic",
+    "HasWidths",
+    "Law",
+    "StructuralDropout",
+    "Width",
+    "export",
+    "make_law",
+    "resolve_widths",
+]

@@ -1,6 +1,7 @@
 """The order in which the units of a network stand, as it is changed step by step."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import final
 
 import torch
@@ -50,7 +51,9 @@ class Arrangement:
         self._permute({name: order.argsort() for name, order in self.orders.items()})
 
     def _permute(self, orders: Mapping[str, Tensor]) -> None:
-        permute(self._engine.units(), orders, self._optimizer)
+        units = self._engine.units()
+        units = replace(units, places=(*units.places, *self._engine.own_places()))
+        permute(units, orders, self._optimizer)
         for name, order in orders.items():
             self.orders[name] = self.orders[name][order]
 

@@ -22,7 +22,7 @@ class Part:
 
     Attributes:
         widths: Units per group.
-        num_samples: How many samples of the batch.
+        num_samples: How many samples of the batch; as many times as they count, where all samples run at these widths.
         weight: How much the loss of each of them counts; 1 on average over the step.
     """
 
@@ -84,12 +84,12 @@ class Drawing:
         return self._weigh(_join_equal(pairs) if self._law is not None and self._law.chunks == "each" else pairs)
 
     def stack(self, batch: int) -> list[Part]:
-        """Return the widths at which the whole batch runs, full width first."""
-        distinct: list[dict[str, int]] = []
+        """Return the widths at which the whole batch runs, full width first; those drawn twice count twice."""
+        times: list[tuple[dict[str, int], int]] = []
         for widths in self.widths(batch):
-            if widths not in distinct:
-                distinct.append(widths)
-        return self._weigh([(widths, batch) for widths in distinct])
+            same = next((i for i, (other, _) in enumerate(times) if other == widths), len(times))
+            times[same : same + 1] = [(widths, batch + (times[same][1] if same < len(times) else 0))]
+        return self._weigh(times)
 
     def widths(self, batch: int | None = None) -> list[dict[str, int]]:
         """Return the widths of every group for each chunk of a batch."""

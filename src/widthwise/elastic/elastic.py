@@ -99,6 +99,8 @@ class Elastic(nn.Module):
     # The Trainer of Hugging Face asks for it, and else hands every call a keyword that the network was not traced with.
     accepts_loss_kwargs = False
 
+    num_steps: Tensor | None
+
     def __init__(
         self,
         net: nn.Module,

@@ -13,7 +13,7 @@ from widthwise.elastic.octave import OctaveAffine
 from widthwise.elastic.octave_biases import OctaveBiases
 from widthwise.graph import Example
 from widthwise.groups import Groups
-from widthwise.slicing import Activation, Form, Units, Verification
+from widthwise.slicing import Activation, Form, Place, Units, Verification
 
 __all__ = ["Draw", "Engine"]
 
@@ -141,6 +141,10 @@ class Engine(ABC):
         Raises:
             GroupError: Training has other groups, or it cannot be traced and alone reads some parameters.
         """
+
+    def own_places(self) -> tuple[Place, ...]:
+        """Return the tensors of the model, besides those of the network, that hold something of each unit."""
+        return ()
 
     @abstractmethod
     def run_watched(self, activation: Activation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

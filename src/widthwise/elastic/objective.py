@@ -78,7 +78,7 @@ def combine_losses(
         WidthError: A loss is no number, or the outputs hold no logits to distil.
     """
     (first, full), *_ = results
-    total = first.weight * loss_of(full, targets, criterion)
+    total = first.weight * first.num_samples * loss_of(full, targets, criterion)
     for part, outputs in results[1:]:
         if distillation is None:
             loss = loss_of(outputs, targets, criterion)
@@ -86,8 +86,8 @@ def combine_losses(
             loss = distillation.weight * distillation.soft_loss(_logits_of(outputs), _logits_of(full))
             if distillation.weight < 1:
                 loss = loss + (1 - distillation.weight) * loss_of(outputs, targets, criterion)
-        total = total + part.weight * loss
-    return total / len(results)
+        total = total + part.weight * part.num_samples * loss
+    return total / sum(part.num_samples for part, _ in results)
 
 
 def _logits_of(outputs: Any) -> Tensor:

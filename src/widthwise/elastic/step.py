@@ -49,7 +49,7 @@ def mean_macs(engine: Engine, law: Law, num_draws: int) -> float:
             key = tuple(part.widths.values())
             if key not in known:
                 known[key] = engine.count_macs(part.widths)
-            total += known[key] * part.num_samples / _BATCH
+            total += known[key] * min(1.0, part.num_samples / _BATCH)
     return total / num_draws
 
 

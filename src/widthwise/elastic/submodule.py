@@ -8,8 +8,8 @@ import dataclasses
 import functools
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, final
 
 import torch
@@ -22,6 +22,7 @@ from widthwise.elastic.drawing import Drawing, Part
 from widthwise.elastic.engine import Draw, Engine
 from widthwise.elastic.octave import OctaveAffine
 from widthwise.elastic.octave_biases import OctaveBiases
+from widthwise.elastic.override import ABSENT, override
 from widthwise.elastic.traced import TracedEngine
 from widthwise.elastic.transplant import transplant
 from widthwise.graph import Example, match_call
@@ -31,6 +32,7 @@ from widthwise.slicing import (
     Activation,
     Factor,
     Form,
+    Place,
     SlicedNetwork,
     Units,
     Verification,
@@ -47,7 +49,6 @@ from widthwise.slicing.plain import same_outputs
 __all__ = ["SubmoduleEngine"]
 
 Run = Callable[[tuple[Any, ...], dict[str, Any]], Any]
-_ABSENT = object()
 
 
 @final
@@ -242,6 +243,10 @@ class SubmoduleEngine(Engine):
         with self._alone():
             return self._inner.units()
 
+    def own_places(self) -> tuple[Place, ...]:
+        """Return the tensors of the model, besides those of the network, that hold something of each unit."""
+        return self._inner.own_places()
+
     def run_watched(self, activation: Activation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run the network and let the activations of the submodule be seen."""
         self._run(lambda *inputs: self._inner.run_watched(activation, *inputs), args, kwargs)
@@ -259,7 +264,7 @@ class SubmoduleEngine(Engine):
 
     def _run(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the network, with `run` in place of the submodule's forward."""
-        own = vars(self._part).get("forward", _ABSENT)
+        own = vars(self._part).get("forward", ABSENT)
 
         @functools.wraps(self._part.forward)
         def forward(*inputs: Any, **named: Any) -> Any:
@@ -269,12 +274,12 @@ class SubmoduleEngine(Engine):
             except TraceError as error:
                 raise TraceError(f"{self._path}: {error}") from error
 
-        with _hold(self._part, forward=forward):
+        with override(self._part, forward=forward):
             return self.net(*args, **kwargs)
 
     def _alone(self, **held: Any) -> AbstractContextManager[None]:
         """Let the submodule be called without its hooks, which run around it and are no part of it."""
-        return _hold(self._part, _forward_hooks=OrderedDict(), _forward_pre_hooks=OrderedDict(), **held)
+        return override(self._part, _forward_hooks=OrderedDict(), _forward_pre_hooks=OrderedDict(), **held)
 
     def _check(self, call: Example, what: str) -> None:
         """Refuse inputs of the submodule that its trace does not hold for."""
@@ -335,23 +340,3 @@ def _open(outputs: Any) -> Any:
         return {field.name: _open(getattr(leaf, field.name)) for field in dataclasses.fields(leaf)}
 
     return pytree.tree_map(open_leaf, outputs)
-
-
-@contextmanager
-def _hold(module: nn.Module, **attributes: Any) -> Generator[None]:
-    """Set attributes of a module, absent ones too, and put back what was there."""
-    held = vars(module)
-    before = {name: held.get(name, _ABSENT) for name in attributes}
-    try:
-        _put(held, attributes)
-        yield
-    finally:
-        _put(held, before)
-
-
-def _put(held: dict[str, Any], attributes: dict[str, Any]) -> None:
-    for name, value in attributes.items():
-        if value is _ABSENT:
-            held.pop(name, None)
-        else:
-            held[name] = value

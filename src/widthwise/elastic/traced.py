@@ -13,12 +13,13 @@ from widthwise.elastic.engine import Draw, Engine
 from widthwise.elastic.octave import OctaveAffine
 from widthwise.elastic.octave_biases import OctaveBiases
 from widthwise.elastic.widths import mean_fraction
-from widthwise.graph import Example, atoms_of, match_call
+from widthwise.graph import Example, Frozen, atoms_of, match_call
 from widthwise.groups import Groups
 from widthwise.measure import count_macs
 from widthwise.slicing import (
     Activation,
     Form,
+    Place,
     Runner,
     SlicedNetwork,
     Units,
@@ -186,6 +187,16 @@ class TracedEngine(Engine):
     def units(self) -> Units:
         """Return where its units stand, as it is right now."""
         return find_units(self.sliced)
+
+    def own_places(self) -> tuple[Place, ...]:
+        """Return the tensors of the model, besides those of the network, that hold something of each unit."""
+        if self.biases is None:
+            return ()
+        axes, octaves = self.sliced.state_axes(), Frozen(self.biases.shifts[0].shape[0], "octaves")
+        return tuple(
+            Place(tensor=shift, axes=(octaves, *axes[name]))
+            for name, shift in zip(self.biases.names, self.biases.shifts, strict=True)
+        )
 
     def run_watched(self, activation: Activation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run at full width and let the activations be seen; returns the outputs."""

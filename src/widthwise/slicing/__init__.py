@@ -17,11 +17,11 @@ from widthwise.slicing.program import Kept, Program
 from widthwise.slicing.refit import refit_head
 from widthwise.slicing.rescale import Factor
 from widthwise.slicing.runner import Runner
-from widthwise.slicing.units import Units, declared_units, find_units
+from widthwise.slicing.units import Place, Units, declared_units, find_units
 from widthwise.slicing.verify import Verification, verify_network
 
 __all__ = [
-    "NUM_SAMPLES", "Activation", "Agreement", "DeclaredNetwork", "Exported", "Factor", "Form", "Head", "Kept",
+    "NUM_SAMPLES", "Activation", "Agreement", "DeclaredNetwork", "Exported", "Factor", "Form", "Head", "Kept", "Place",
     "Program", "Runner", "SlicedNetwork", "Taylor", "Units", "Verification", "batch_inputs", "check_declared",
     "copy_state", "declared_units", "export_network", "extract_network", "find_blamed", "find_head", "find_units",
     "has_batch_norm", "keeps_statistics", "measure_magnitude", "measure_reading", "permute", "recalibrate",
