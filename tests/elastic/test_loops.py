@@ -9,6 +9,7 @@ from torch.utils.checkpoint import CheckpointError, checkpoint
 
 from tests.networks import CASES, assert_same, make_generator, reset_model
 from widthwise.elastic import Elastic, Law
+from widthwise.elastic.step import start_step
 from widthwise.zoo.models import MLP
 
 FOUR = Law(lowest=1 / 10)
@@ -105,7 +106,7 @@ def test_the_batch_of_a_recurrent_network_is_split_where_time_comes_first() -> N
     net = Tagger().double()
     x = torch.randn(4, 9, 3, generator=make_generator(1), dtype=torch.float64)
     model = Elastic(net, (x[:, :2],), law=FOUR, batch_dim=1, generator=make_generator(0)).train()
-    draws = model._draw(FOUR, make_generator(0))
+    draws = start_step(model._engine, FOUR, make_generator(0)).widths()
     out = model(x)
     parts: list[Tensor] = []
     for widths, part in zip(draws, x.split([3, 2, 2, 2], dim=1), strict=True):

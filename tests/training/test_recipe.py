@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise._shared import RecipeError
-from widthwise.elastic import Law
+from widthwise.elastic import Distillation, Law, make_law
 from widthwise.training import Recipe, build_network, list_recipes, load_recipe, parse_recipe
 from widthwise.training.recipe import ModelSection
 
@@ -95,6 +95,29 @@ def test_a_named_law_takes_changes() -> None:
     assert (law.rescale, law.p, law.lowest, law.chunks) == ("inverse", 0.5, 0.25, 1)
 
 
+def test_every_setting_of_a_law_can_be_told() -> None:
+    overrides = ["law=us_nets", "lowest=0.125", "elastic.weight=0.3", "slow_start=10", "widths=5", "reach=hidden"]
+    law = parse_recipe(MINIMAL, overrides=overrides).elastic.make_law()
+    assert law == make_law("us_nets", lowest=0.125, weight=0.3, slow_start=10, widths=5, reach="hidden")
+    law = parse_recipe(MINIMAL, overrides=["chunks=each", "elastic.widths=[0.25, 0.5, 1]"]).elastic.make_law()
+    assert law == Law(chunks="each", widths=(0.25, 0.5, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["law=us_nets"], Distillation()),
+        (["law=us_nets", "distillation=0.5"], Distillation(weight=0.5)),
+        (["law=us_nets", "distillation=0"], None),
+        (["sandwich=3"], None),
+        (["sandwich=3", "temperature=2.0"], Distillation(temperature=2.0)),
+        (["sandwich=3", "distillation=1.0", "divergence=adaptive"], Distillation(divergence="adaptive")),
+    ],
+)
+def test_distillation_can_be_told(overrides: list[str], expected: Distillation | None) -> None:
+    assert parse_recipe(MINIMAL, overrides=overrides).elastic.make_law().distillation == expected
+
+
 def test_smoke_is_one_epoch_on_few_samples() -> None:
     smoke = load_recipe("mnist-mlp").smoke()
     assert smoke.training.epochs == 1
@@ -180,7 +203,7 @@ def test_each_thing_wrong_with_a_recipe_is_one_line(old: str, new: str, message:
         ("lowest = 2.0", "mine.toml: [elastic] lowest must lie in (0, 1), got 2.0; "),
         (
             'law = "papre"',
-            "mine.toml: [elastic] law must be one of log_uniform, uniform, paper, or a Law, got 'papre'; ",
+            "mine.toml: [elastic] law must be one of log_uniform, uniform, paper, triangular, ",
         ),
         ("chunks = 0", "mine.toml: [elastic] chunks must be a whole number, at least 1, got 0; "),
     ],

@@ -4,31 +4,52 @@ A position is a fraction of the full width (a quantile, where the law is one of 
 from a stratum of its own, which removes most of the variance of the draw [Owen 2013, chapter 8, stratified sampling].
 """
 
-from __future__ import annotations
-
 import bisect
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 
 from widthwise._shared import WidthError
 from widthwise.groups.width import units
 
-if TYPE_CHECKING:
-    from widthwise.elastic.law import Law
+__all__ = ["Source", "check_generator", "draw_positions", "pick_below_full", "pick_units"]
 
-__all__ = ["check_generator", "draw_positions", "pick_below_full", "pick_units"]
+
+class Source(Protocol):
+    """What of a law tells where widths are drawn."""
+
+    @property
+    def distribution(self) -> str:
+        """That of the fractions."""
+        ...
+
+    @property
+    def sharing(self) -> str:
+        """Which groups have a common fraction."""
+        ...
+
+    @property
+    def lowest(self) -> float:
+        """The smallest fraction."""
+        ...
+
+    @property
+    def p(self) -> float:
+        """The probability of truncating."""
+        ...
+
 
 # Units of a group at full width, its lower bound, and the fewest that a law draws.
 Span = tuple[int, int, int]
 
 
-def check_generator(generator: torch.Generator) -> None:
-    """Check that `generator` is on the CPU, so that a draw never waits for a device; raises WidthError."""
+def check_generator(generator: torch.Generator) -> torch.Generator:
+    """Return `generator`, which must be on the CPU, so that a draw never waits for a device; raises WidthError."""
     if generator.device.type != "cpu":
         raise WidthError(f"generator must be on the cpu, got one on {generator.device}; use torch.Generator()")
+    return generator
 
 
 def pick_below_full(quantile: float, size: int, first: int, step: int) -> int:
@@ -42,7 +63,7 @@ def pick_below_full(quantile: float, size: int, first: int, step: int) -> int:
 
 
 def draw_positions(
-    law: Law, num_groups: int, num_draws: int, levels: Sequence[float], generator: torch.Generator
+    law: Source, num_groups: int, num_draws: int, levels: Sequence[float], generator: torch.Generator
 ) -> list[Sequence[float | None]]:
     """Return, per draw and group, where in the distribution the width lies, the lowest first; None where it is full.
 
@@ -76,7 +97,9 @@ def pick_units(position: float, span: Span, step: int, *, below_full: bool) -> i
     return max(first, _pick_nearest(position, size, lower, step))
 
 
-def _fill_strata(law: Law, drawn: list[list[float]], levels: Sequence[float], *, shuffled: bool) -> list[float | None]:
+def _fill_strata(
+    law: Source, drawn: list[list[float]], levels: Sequence[float], *, shuffled: bool
+) -> list[float | None]:
     """Return one position in each of the equal strata from triples (place, toss, order) in [0, 1)."""
     strata: Sequence[int] = range(len(drawn))
     if shuffled:
@@ -87,7 +110,7 @@ def _fill_strata(law: Law, drawn: list[list[float]], levels: Sequence[float], *,
     ]
 
 
-def _position(law: Law, quantile: float, levels: Sequence[float]) -> float:
+def _position(law: Source, quantile: float, levels: Sequence[float]) -> float:
     """Return the fraction at a quantile, or the quantile itself where the law is one of units, not of fractions."""
     if levels:
         return levels[min(len(levels) - 1, int(quantile * len(levels)))]

@@ -113,12 +113,13 @@ class Drawing:
         return [{**sizes, **draw} for draw in law.draw(drawn, generator, lower_bounds=bounds, batch=batch)]
 
     def _weigh(self, parts: list[tuple[dict[str, int], int]]) -> list[Part]:
-        power = 0.0 if self._law is None else self._law.weight
-        weights = [mean_fraction(widths, self._groups) ** -power for widths, _ in parts]
-        total = sum(size for _, size in parts)
+        if self._law is None or self._law.weight == 0:
+            return [Part(widths=widths, num_samples=size, weight=1.0) for widths, size in parts]
+        weights = [mean_fraction(widths, self._groups) ** -self._law.weight for widths, _ in parts]
+        total = max(1, sum(size for _, size in parts))
         mean = sum(weight * size for weight, (_, size) in zip(weights, parts, strict=True)) / total
         return [
-            Part(widths=widths, num_samples=size, weight=weight / mean)
+            Part(widths=widths, num_samples=size, weight=weight / (mean or 1.0))
             for weight, (widths, size) in zip(weights, parts, strict=True)
         ]
 

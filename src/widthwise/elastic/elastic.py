@@ -126,20 +126,18 @@ class Elastic(nn.Module):
         super().__init__()
         self.law = make_law(law)
         self._ranks = Ranks(across_ranks)
-        self.generator = generator or torch.Generator().manual_seed(torch.initial_seed())
-        check_generator(self.generator)
+        self.generator = check_generator(generator or torch.Generator().manual_seed(torch.initial_seed()))
         selection = Selection(stream=stream, queries=queries, values=values, freeze=tuple(freeze), only=tuple(only))
         example = None if example_inputs is None else as_example(example_inputs)
-        options: Any = {"batch_dim": batch_dim, "selection": selection, "submodule": submodule, "strict": strict}
-        options["carried"] = carried
-        self._engine = make_engine(net, example, groups=groups, law=self.law, **options)
+        options: Any = {"batch_dim": batch_dim, "submodule": submodule, "strict": strict, "carried": carried}
+        self._engine = make_engine(net, example, groups=groups, law=self.law, selection=selection, **options)
         if is_pretrained(start):
             sort_units(self._engine)
         self.net = net
         self.training = net.training
-        num_octaves = max(1, round(-math.log2(self.law.lowest)))
-        self.output_affine = self._engine.affine = self._engine.make_affine(num_octaves) if output_affine else None
-        self.octave_biases = self._engine.biases = self._engine.make_biases(num_octaves) if octave_biases else None
+        octaves = max(1, round(-math.log2(self.law.lowest)))
+        self.output_affine = self._engine.affine = self._engine.make_affine(octaves) if output_affine else None
+        self.octave_biases = self._engine.biases = self._engine.make_biases(octaves) if octave_biases else None
         self.register_buffer("num_steps", torch.zeros((), dtype=torch.int64) if self.law.slow_start else None)
         self._widths: dict[str, int] | None = None
         self.register_load_state_dict_pre_hook(adopt_keys)

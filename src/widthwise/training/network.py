@@ -43,6 +43,7 @@ def build_elastic(recipe: Recipe) -> Elastic:
         (example,),
         law=recipe.elastic.make_law(),
         output_affine=recipe.elastic.output_affine,
+        octave_biases=recipe.elastic.octave_biases,
         generator=make_generator(recipe.training.seed, Stream.WIDTHS),
     )
 

@@ -6,6 +6,7 @@ same model.
 
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,8 +14,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from widthwise._shared import RecipeError
-from widthwise.elastic import Law, make_law
-from widthwise.elastic.law import Distribution, Rescale, Sharing
+from widthwise.elastic import Distillation, Law, make_law
+from widthwise.elastic.distillation import Divergence
+from widthwise.elastic.law import Distribution, Reach, Rescale, Sharing
 from widthwise.training.overrides import apply_overrides, near_names
 from widthwise.training.toml import format_toml
 
@@ -84,7 +86,11 @@ class TrainingSection(_Section):
 
 
 class ElasticSection(_Section):
-    """The law from which widths are drawn: a named one, and what shall differ from it (None: nothing)."""
+    """The law from which widths are drawn: a named one, and what shall differ from it (None: nothing).
+
+    `distillation` turns in-place distillation on or off, with `temperature` and `divergence`; its value is the share of
+    the soft targets. 0 takes that of a named law away.
+    """
 
     law: str = "log_uniform"
     distribution: Distribution | None = None
@@ -93,12 +99,28 @@ class ElasticSection(_Section):
     p: float | None = None
     step: int | None = None
     rescale: Rescale | None = None
-    chunks: int | None = None
+    chunks: int | Literal["each"] | None = None
+    widths: int | list[float] | None = None
+    sandwich: int | None = None
+    weight: float | None = None
+    slow_start: int | None = None
+    reach: Reach | None = None
+    distillation: Annotated[float, Field(ge=0, le=1)] | None = None
+    temperature: float | None = None
+    divergence: Divergence | None = None
     output_affine: bool = False
+    octave_biases: bool = False
 
     def make_law(self) -> Law:
         """Return the law; raises WidthError where the named one is unknown or the numbers make none."""
-        given = self.model_dump(exclude_none=True, exclude={"law", "output_affine"})
+        others = {"law", "distillation", "temperature", "divergence", "output_affine", "octave_biases"}
+        given = self.model_dump(exclude_none=True, exclude=others)
+        soft = {"weight": self.distillation, "temperature": self.temperature, "divergence": self.divergence}
+        soft = {name: value for name, value in soft.items() if value is not None}
+        if self.distillation == 0:
+            given["distillation"] = None
+        elif soft:
+            given["distillation"] = replace(make_law(self.law).distillation or Distillation(), **soft)  # pyright: ignore[reportArgumentType]
         return make_law(self.law, **given)
 
 

@@ -89,7 +89,7 @@ class Session:
         inputs, labels = (tensor[batch.indices] for tensor in self.splits.train.tensors)
         net = _trained(self.model, self.recipe).train()
         with _seeded(self.recipe.training.seed, batch):
-            loss = cross_entropy(net(inputs), labels)
+            loss = _loss(net, inputs, labels)
         value = float(loss.detach())
         if not torch.isfinite(loss.detach()):
             raise TrainingError(
@@ -160,6 +160,10 @@ def _num_steps(recipe: Recipe, splits: DataSplits) -> int:
 def _trained(model: Elastic, recipe: Recipe) -> nn.Module:
     """Return what the loss is taken of: the elastic model, or for method "plain" the network in it."""
     return model if recipe.training.method == "structural" else model.net
+
+
+def _loss(net: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    return net.loss((inputs, labels), cross_entropy) if isinstance(net, Elastic) else cross_entropy(net(inputs), labels)
 
 
 @contextmanager
