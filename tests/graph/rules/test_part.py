@@ -30,10 +30,19 @@ def test_equal_parts_become_parts_of_written_sizes(rows: int, units: int, number
         Node(aten.chunk.default, randn(rows, units), number, 1),
         Node(aten.split.Tensor, randn(rows, units), number, 1),
         Node(aten.split.Tensor, randn(units, rows), number),
+        Node(aten.tensor_split.sections, randn(rows, units), number, 1),
+        Node(aten.tensor_split.indices, randn(rows, units), [number], 1),
     ):
         assert node.check() == "L"
         if node.outcome.target is not None:
             assert node.outcome.target is aten.split_with_sizes.default
+
+
+def test_parts_that_overlap_keep_the_axis() -> None:
+    node = Node(aten.tensor_split.indices, randn(3, 8), [5, 2], 1)
+    assert [piece.size for _, piece in node.outputs] == [5, 0, 6]
+    assert isinstance(node.inputs[0][1], Frozen)
+    assert node.check() == "L"
 
 
 def test_a_frozen_axis_is_split_as_it_was() -> None:

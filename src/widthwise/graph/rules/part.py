@@ -9,11 +9,15 @@ from widthwise.graph.term import Frozen, Size, Sum, Term, join_segments, quotien
 __all__ = ["cut_slice"]
 
 
-@rule("split", "split_with_sizes", "chunk")
+@rule("split", "split_with_sizes", "chunk", "tensor_split.indices", "tensor_split.sections")
 def split(call: Call) -> Outcome:
     """An axis is cut into segments; their kept sizes need not be equal, so they are written out."""
     dim, axes = call.dim(), call.axes("self")
     lengths = tuple(shape[dim] for shape in call.output_shapes())
+    if sum(lengths) != size_of(axes[dim]):
+        call.freeze([axes[dim]], " takes parts that do not lie side by side")
+        pieces = [Frozen(length, call.name) for length in lengths]
+        return Outcome(outputs=tuple((*axes[:dim], piece, *axes[dim + 1 :]) for piece in pieces))
     segments = call.solver.cut(axes[dim], lengths, f"{call.name} cuts across units")
     outputs = tuple((*axes[:dim], segment, *axes[dim + 1 :]) for segment in segments)
     if all(isinstance(segment, Frozen) for segment in segments):
