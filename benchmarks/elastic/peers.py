@@ -130,14 +130,14 @@ def list_keys(seeds: Sequence[int], patterns: Sequence[str]) -> list[dict[str, o
     keys: list[dict[str, object]] = [
         {"row": "alone", "width": width, "seed": seed} for seed in seeds for width in FRACTIONS
     ]
-    keys += [
+    laws: list[dict[str, object]] = [
         {"row": row, "range": each, "budget": budget, "seed": seed}
         for seed in seeds
         for row, ranges in ROWS.items()
         for each in ranges
         for budget in reversed(BUDGETS)
     ]
-    return [key for key in keys if any(fnmatchcase(str(key["row"]), pattern) for pattern in patterns)]
+    return [key for key in [*keys, *laws] if any(fnmatchcase(str(key["row"]), pattern) for pattern in patterns)]
 
 
 def main() -> None:
