@@ -45,6 +45,8 @@ ROWS: Mapping[str, Row] = {
     "log_uniform, weight": {"to 1/32": _WEIGHTED[:1]},
     "log_uniform, octave biases": {"to 1/32": _WEIGHTED[1:]},
     "log_uniform, weight, octave biases": {"to 1/32": _WEIGHTED},
+    "octaves, weight, octave biases": {"to 1/32": ("elastic.widths=6", *_WEIGHTED)},
+    "octaves, one per batch, octave biases": {"to 1/32": ("elastic.widths=6", "elastic.chunks=1", _WEIGHTED[1])},
     "uniform": {"to 1/32": ("elastic.law=uniform",)},
     "paper": {
         "published": ("elastic.law=paper",),
@@ -136,6 +138,8 @@ def list_keys(seeds: Sequence[int], patterns: Sequence[str]) -> list[dict[str, o
         for row, ranges in ROWS.items()
         for each in ranges
         for budget in reversed(BUDGETS)
+        # Its layers before the last are the same at all widths, but are run and counted once for each here.
+        if (row, budget) != ("mrl", "equal MACs")
     ]
     return [key for key in [*keys, *laws] if any(fnmatchcase(str(key["row"]), pattern) for pattern in patterns)]
 
