@@ -83,9 +83,10 @@ TABLES = (
                 "for as many epochs as cost what one plain training of 8 epochs does, and for 8 epochs; as published, "
                 "and from 1/32 on. Points of test accuracy lost are against a network trained alone at that width. "
                 "The mean of all widths is that of the whole curve from 1/32 on, its largest fall that from one width "
-                "to the next wider. On an MLP `matformer` is `fjord` with other widths. `mrl` is trained to cut what the "
-                "last layer reads and scored like all others; its common layers are run once for each width here, so it "
-                "is not held to equal MACs. The learning rate is that of ours for all but `paper`, which has its own."
+                "to the next wider. On an MLP `matformer` is `fjord` with other widths. `mrl` is trained to cut what "
+                "the last layer reads and scored like all others; its common layers are run once for each width here, "
+                "so it is not held to equal MACs. The learning rate is that of ours for all but `paper`, which has its "
+                "own."
             ),
             results=f"benchmarks/elastic/results/peers_{task}.json",
             command=f"python -m benchmarks.elastic.peers --data DIR --task {task}",
