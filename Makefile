@@ -17,7 +17,7 @@ DATA ?= $(WIDTHWISE_DATA)
 PINS := pyproject.toml constraints.txt
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: help demo test lint format freeze benchmarks coverage tables clean
+.PHONY: help demo test lint format freeze benchmarks bench-elastic coverage tables clean
 
 help:
 	@echo "make demo        install, then train on the embedded digits, draw the curve, pick, export and verify"
@@ -26,6 +26,7 @@ help:
 	@echo "make format      let ruff format the code and mend what it can"
 	@echo "make freeze      write down the public names and command line flags as they are now"
 	@echo "make benchmarks  measure what no result file holds yet, then make the tables; DATA=... is the folder with MNIST"
+	@echo "make bench-elastic  of these, every law of elastic training beside every other; DATA=... as there"
 	@echo "make coverage    hand networks of other packages to this one and to Torch-Pruning; installs into $(VENV)-coverage"
 	@echo "make tables      docs/benchmarks.md, docs/models.md and the tables of README.md, from the result files"
 	@echo "make clean       remove .venv, $(VENV)-coverage and the caches; runs/ stays"
@@ -57,12 +58,18 @@ benchmarks: $(STAMPS)/demo
 	$(BIN)/python -m benchmarks.speed.extracted
 	$(BIN)/python -m benchmarks.speed.demo
 ifneq ($(DATA),)
-	$(BIN)/python -m benchmarks.elastic.mnist_mlp --data "$(DATA)"
+	$(MAKE) --no-print-directory bench-elastic
 	$(BIN)/python -m benchmarks.recipes.measure --data "$(DATA)"
 else
 	@echo "the benchmarks of training are left out: they need the folder with MNIST, as DATA=..." >&2
 endif
 	$(MAKE) --no-print-directory tables
+
+bench-elastic: $(STAMPS)/demo
+	@test -n "$(DATA)" || { echo "bench-elastic needs the folder with the data sets, as DATA=..." >&2; exit 2; }
+	$(BIN)/python -m benchmarks.elastic.mnist_mlp --data "$(DATA)"
+	$(BIN)/python -m benchmarks.elastic.peers --data "$(DATA)" --task mnist
+	$(BIN)/python -m benchmarks.elastic.peers --data "$(DATA)" --task fashion_mnist
 
 # An environment of its own: a torchvision beside a torch for CPU only breaks what imports it in passing.
 coverage: $(STAMPS)/demo
