@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.networks import assert_same, make_generator, make_model, shared_model
+from tests.networks import assert_same, make_generator, make_model, reset_model, shared_model
 from widthwise._shared import DataError, GroupError
 from widthwise.elastic import Elastic, Law
 
@@ -26,7 +26,7 @@ def loss_of(net: nn.Module, loader: list[tuple[Tensor, Tensor]]) -> float:
 @pytest.mark.parametrize("width", [0.2, 0.5, 1.0])
 @pytest.mark.parametrize("form", ["module", "graph"])
 def test_refitting_lowers_the_training_loss(width: float, form: Any) -> None:
-    model, loader = shared_model("mlp"), make_loader()
+    model, loader = reset_model("mlp").eval(), make_loader()
     before = model.extract(width, form=form)
     after = model.extract(width, refit=loader, form=form)
     assert loss_of(after, loader) < 0.9 * loss_of(before, loader)
