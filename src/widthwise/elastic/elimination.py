@@ -5,9 +5,8 @@ for a single one. So the units are sorted at full width, a tenth of them is left
 the network that is left, and so on. (Molchanov et al. 2019 prune step by step too, and train on in between.)
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +15,11 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm  # pyright: ignor
 from widthwise._shared import GroupError
 from widthwise.elastic.arrangement import Arrangement
 from widthwise.elastic.engine import Engine
+from widthwise.elastic.objective import Criterion
 from widthwise.elastic.samples import Samples
 from widthwise.slicing import Taylor
 
-__all__ = ["Criterion", "eliminate"]
-
-Criterion = Callable[[Any, Any], Tensor]
+__all__ = ["eliminate"]
 
 # Of 0.5, 0.7, 0.9 and 0.95, tried on MLPs of the digits, the last two kept most at a quarter, and about the same.
 _STEP = 0.9

@@ -13,7 +13,7 @@ from torch import nn
 
 from widthwise._shared import GroupError
 
-__all__ = ["OctaveAffine", "find_octave"]
+__all__ = ["OctaveAffine", "find_octave", "find_row"]
 
 
 class OctaveAffine(nn.Module):
@@ -32,8 +32,7 @@ class OctaveAffine(nn.Module):
 
     def row(self, fraction: float) -> int | None:
         """Return which row serves networks of this fraction of the full width; None for none."""
-        octave = find_octave(fraction)
-        return None if octave == 0 else min(octave, self.gain.shape[0]) - 1
+        return find_row(fraction, self.gain.shape[0])
 
     def forward(self, outputs: torch.Tensor, row: int | None) -> torch.Tensor:
         """Return outputs * gain + bias of a row; outputs of shape (..., outputs)."""
@@ -45,6 +44,12 @@ class OctaveAffine(nn.Module):
         if row is not None:
             state[weight].mul_(self.gain[row][:, None])
             state[bias].mul_(self.gain[row]).add_(self.bias[row])
+
+
+def find_row(fraction: float, num_octaves: int) -> int | None:
+    """Return which of the rows of octaves serves networks of this fraction of the full width; None for none."""
+    octave = find_octave(fraction)
+    return None if octave == 0 else min(octave, num_octaves) - 1
 
 
 def find_octave(fraction: float) -> int:

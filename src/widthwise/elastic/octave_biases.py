@@ -7,14 +7,14 @@ is the per-width affine of slimmable networks [Yu et al. 2018, arXiv 1812.08928,
 statistics.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
 from widthwise._shared import GroupError
-from widthwise.elastic.octave import find_octave
+from widthwise.elastic.octave import find_row
 
 __all__ = ["OctaveBiases"]
 
@@ -45,12 +45,7 @@ class OctaveBiases(nn.Module):
 
     def row(self, fraction: float) -> int | None:
         """Return which row serves networks of this fraction of the full width; None for none."""
-        octave = find_octave(fraction)
-        return None if octave == 0 else min(octave, self.shifts[0].shape[0]) - 1
-
-    def rows(self, fractions: Sequence[float]) -> list[int | None]:
-        """Return `row` of each."""
-        return [self.row(fraction) for fraction in fractions]
+        return find_row(fraction, self.shifts[0].shape[0])
 
     def at(self, row: int) -> dict[str, Tensor]:
         """Return the corrections (units,) of a row by the names of their parameters."""

@@ -13,14 +13,15 @@ from torch import Tensor
 
 from widthwise._shared import GroupError, TraceError, WidthWarning
 from widthwise.elastic.arrangement import Arrangement
-from widthwise.elastic.elimination import Criterion, eliminate
+from widthwise.elastic.elimination import eliminate
 from widthwise.elastic.engine import Engine
+from widthwise.elastic.objective import Criterion
 from widthwise.elastic.samples import read_inputs, read_pairs
 from widthwise.graph.trace import in_mode
 from widthwise.slicing import Activation, Agreement, measure_magnitude, measure_reading
 from widthwise.slicing.context import plain_context
 
-__all__ = ["By", "Criterion", "Start", "is_pretrained", "sort_units"]
+__all__ = ["By", "Start", "is_pretrained", "sort_units"]
 
 By = Literal["magnitude", "activation", "taylor"]
 Start = Literal["random", "pretrained"]
