@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks.coverage.child import LIMIT_S, MEMORY_BYTES, TOOLS, VERIFY_LIMIT_S, run_child
+from benchmarks.coverage.child import LIMIT_S, MEMORY_BYTES, TOOLS, VERIFY_LIMIT_S, VERIFY_MEMORY_BYTES, run_child
 from benchmarks.coverage.subjects import ZOOS
 from benchmarks.coverage.verdict import find_faults, find_faults_of_pruning, shares_of
 from benchmarks.record import ROOT, Cell, Record
@@ -61,6 +61,7 @@ def open_record(path: Path, verify_limit_s: int) -> Record:
             "limit_s": LIMIT_S,
             "verify_limit_s": verify_limit_s,
             "memory_bytes": MEMORY_BYTES,
+            "verify_memory_bytes": VERIFY_MEMORY_BYTES,
         },
         threads=(1,),
     )

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.utils import _pytree as pytree
 
 from tests.slicing.checks.planted import make_network, run_fully
 from widthwise.graph import Atom, Frozen, Product, Sum
@@ -35,6 +36,19 @@ def test_values_are_in_double_precision_and_inputs_drawn_by_the_generator() -> N
 def test_a_network_that_insists_on_its_dtype_keeps_it(function) -> None:  # noqa: ANN001
     full = run_fully(make_network(function))
     assert {tensor.dtype for tensor in full.state} == {torch.float32}
+
+
+def test_a_network_of_large_values_keeps_its_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = make_network(lambda s, x: s.o(s.a(x).relu()))
+    memories = [tensor.untyped_storage() for tensor in pytree.tree_leaves(list(run_fully(network).values.values()))]
+    size = sum({memory.data_ptr(): memory.nbytes() for memory in memories}.values())
+    monkeypatch.setattr("widthwise.slicing.checks.values._FLOAT64_BYTES", size)
+    assert {tensor.dtype for tensor in run_fully(network).state} == {torch.float64}
+    monkeypatch.setattr("widthwise.slicing.checks.values._FLOAT64_BYTES", size - 1)
+    full = run_fully(network)
+    assert {tensor.dtype for tensor in pytree.tree_leaves([full.state, full.leaves, [*full.values.values()]])} == {
+        torch.float32
+    }
 
 
 def test_an_error_of_the_network_itself_is_not_hidden() -> None:

@@ -6,7 +6,6 @@ Every value on the way is compared, since one that is wrong may reach no output 
 or a loop, what leaves it. Where an operator draws random numbers, both networks are given what the full run drew.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -31,21 +30,19 @@ __all__ = ["check_masked"]
 
 def check_masked(full: FullRun, kept: Kept) -> list[NodeFailure]:
     """Compare the sliced network at kept sets with the masked full one; return the first operator where they differ."""
-    sliced = _Sliced(full, kept)
+    oracle = _Masked(full, kept)
     with torch.no_grad():
-        sliced.run(full.program.sizes(kept), *full.cut_state(kept), *full.leaves)
-        oracle = _Masked(full, kept, sliced.values)
-        oracle.run(*full.state, *full.leaves)
+        _Sliced(full, kept, oracle).run(full.program.sizes(kept), *full.cut_state(kept), *full.leaves)
     return [] if oracle.failure is None else [oracle.failure]
 
 
 class _Sliced(fx.Interpreter):
-    """Runs the rewritten graph; `values` holds what it yields in place of each traced node."""
+    """Runs the rewritten graph, and shows the oracle what it yields in place of each traced node."""
 
-    def __init__(self, full: FullRun, kept: Kept) -> None:
+    def __init__(self, full: FullRun, kept: Kept, oracle: "_Masked") -> None:
         super().__init__(full.program.module)
-        self.values: dict[fx.Node, Any] = {}
         self._full, self._kept, self._untouched = full, kept, full.untouched(kept)
+        self._oracle = oracle
 
     def run_node(self, n: fx.Node) -> Any:
         """Run one node, or give out what the full run drew."""
@@ -54,37 +51,53 @@ class _Sliced(fx.Interpreter):
             return super().run_node(n)
         if old in self._untouched:
             return self._full.values[old]
-        self.values[old] = _cut_all(self._full, old, self._kept) if is_random(old) else super().run_node(n)
-        return self.values[old]
+        value = _cut_all(self._full, old, self._kept) if is_random(old) else super().run_node(n)
+        self._oracle.compare(old, value)
+        return value
 
 
 class _Masked(fx.Interpreter):
-    """Runs the traced graph, or one of its bodies, whose values are many in a loop and compared once they leave it."""
+    """Runs the traced graph, or one of its bodies, whose values are many in a loop and compared once they leave it.
 
-    def __init__(
-        self, full: FullRun, kept: Kept, sliced: Mapping[fx.Node, Any], body: fx.GraphModule | None = None
-    ) -> None:
+    It keeps step with the sliced network: so none of them has to hold what it yields until the other one comes by.
+    """
+
+    def __init__(self, full: FullRun, kept: Kept, body: fx.GraphModule | None = None) -> None:
         super().__init__(full.traced if body is None else body)
         self.failure: NodeFailure | None = None
-        self._full, self._kept, self._sliced = full, kept, sliced
+        self._full, self._kept = full, kept
         self._untouched = full.untouched(kept) if body is None else set[fx.Node]()
         self._originals = full.originals if body is None else {node.name: node for node in body.graph.nodes}
+        self._ahead = iter(self.module.graph.nodes)
+        self.args_iter = iter([*full.state, *full.leaves])
+
+    def compare(self, old: fx.Node, sliced: Any) -> None:
+        """Run on to a traced node, and compare what it keeps with what the sliced network yields in its place."""
+        if self.failure is not None:
+            return
+        value = self._run_to(old)
+        axes = None if old.op == "output" else self._full.tensor_axes(old, value)
+        if axes is not None and not agree(cut_value(value, axes, self._kept), sliced):
+            reason = "differs between the sliced and the masked full network"
+            self.failure = NodeFailure(check="masked", node=old.name, reason=reason)
 
     def run_node(self, n: fx.Node) -> Any:
-        """Run one node with its dropped units neutral, and compare what is left with the sliced network."""
+        """Run one node with its dropped units neutral."""
         old = self._originals[n.name]
         if old in self._untouched:
             return self._full.values[old]
         value = self._full.values[old] if is_random(old) else self._compute(n)
         axes = None if old.op == "output" else self._full.tensor_axes(old, value)
-        if axes is None:
-            return value
-        value = zero_dropped(value, axes, self._kept)
-        expected = self._sliced.get(old)
-        if self.failure is None and expected is not None and not agree(cut_value(value, axes, self._kept), expected):
-            reason = "differs between the sliced and the masked full network"
-            self.failure = NodeFailure(check="masked", node=old.name, reason=reason)
-        return value
+        return value if axes is None else zero_dropped(value, axes, self._kept)
+
+    def _run_to(self, old: fx.Node) -> Any:
+        for node in self._ahead:
+            value = self.env[node] = self.run_node(node)
+            for spent in self.user_to_last_uses.get(node, ()):
+                del self.env[spent]
+            if self._originals[node.name] is old:
+                return value
+        raise AssertionError(f"{old} comes earlier in the trace than what the sliced network ran before it")
 
     def fetch_args_kwargs_from_env(self, n: fx.Node) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of a node; numbers that follow from widths are those of the kept sets."""
@@ -94,7 +107,7 @@ class _Masked(fx.Interpreter):
 
     def _compute(self, n: fx.Node) -> Any:
         if isinstance(n.target, Nested):
-            bodies = [_Masked(self._full, self._kept, {}, body).run for body in n.target.bodies]
+            bodies = [_Masked(self._full, self._kept, body).run for body in n.target.bodies]
             return n.target.run(bodies, fx.map_arg(n.args, lambda source: self.env[source]))
         if writes_state(old := self._originals[n.name]):
             state, written = (self.env[source] for source in n.all_input_nodes)

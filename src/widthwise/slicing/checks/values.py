@@ -41,6 +41,8 @@ __all__ = [
 
 Kept = Mapping[int, KeptSet]
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
+# What all values of a network may take in float64; one that needs more runs in the dtype it has.
+_FLOAT64_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +62,7 @@ class FullRun:
     """A run of the traced graph at full width that keeps every value.
 
     Floating inputs are drawn anew and tensors that hold one value only are disturbed: zeros would hide a wrong cut. It
-    runs in float64 where the graph allows it.
+    runs in float64 where the graph allows it and its values take no more than 4 GiB of memory.
 
     Args:
         runner: The network in evaluation mode.
@@ -92,12 +94,13 @@ class FullRun:
             self.leaves = [_redraw(leaf, generator, dtype) for leaf in leaves]
             try:
                 with torch.no_grad():
-                    _Recorder(self).run(*self.state, *self.leaves)
+                    _Recorder(self, _FLOAT64_BYTES if dtype else None).run(*self.state, *self.leaves)
                 break
-            except RuntimeError:
+            except (RuntimeError, _TooLargeError):
                 # A tensor that the graph makes in float32 may not be multiplied with one of float64.
                 if dtype is None:
                     raise
+                self.values.clear()
         self._symbols = self._measure_symbols()
 
     def axes(self, node: fx.Node, output: int = 0) -> Axes:
@@ -294,12 +297,23 @@ def _redraw(leaf: Any, generator: torch.Generator, dtype: torch.dtype | None) ->
     return drawn.to(device=leaf.device, dtype=dtype or leaf.dtype)
 
 
+class _TooLargeError(Exception):
+    """The values take more memory than they may."""
+
+
 class _Recorder(fx.Interpreter):
-    def __init__(self, full: FullRun) -> None:
+    def __init__(self, full: FullRun, limit_bytes: int | None) -> None:
         super().__init__(full.traced, garbage_collect_values=False)
-        self._full = full
+        self._full, self._limit_bytes = full, limit_bytes
+        self._bytes: dict[int, int] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
         self._full.values[self._full.originals[n.name]] = value
+        for leaf in pytree.tree_leaves(value) if self._limit_bytes else ():
+            if isinstance(leaf, torch.Tensor):
+                memory = leaf.untyped_storage()
+                self._bytes[memory.data_ptr()] = memory.nbytes()
+        if self._limit_bytes and sum(self._bytes.values()) > self._limit_bytes:
+            raise _TooLargeError
         return value
