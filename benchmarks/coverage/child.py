@@ -32,7 +32,7 @@ __all__ = ["LIMIT_S", "MEMORY_BYTES", "TOOLS", "VERIFY_LIMIT_S", "VERIFY_MEMORY_
 TOOLS = ("widthwise", "torch-pruning")
 # Of processor time, which other processes on the machine do not lengthen.
 LIMIT_S = 120
-VERIFY_LIMIT_S = 1200
+VERIFY_LIMIT_S = 3600
 # Of data; what a network needs to be built is counted too. The checks hold what each operator of it yields.
 MEMORY_BYTES = 12 * 10**9
 VERIFY_MEMORY_BYTES = 18 * 10**9
