@@ -74,6 +74,21 @@ def test_with_one_chunk_the_kept_units_follow_it() -> None:
     assert model.net.norm1.num_batches_tracked == 1
 
 
+def test_of_a_grid_with_one_chunk_only_full_width_is_remembered() -> None:
+    model, x = make(Law(widths=(0.5, 1.0), chunks=1)), sample(8)
+    seen: dict[int, dict[str, torch.Tensor]] = {}
+    while len(seen) < 2:
+        generator = torch.Generator()
+        generator.set_state(model.generator.get_state())
+        (draw,) = model.law.draw(model.groups.sizes, generator)
+        before = statistics(model.net)
+        plain = copy.deepcopy(model.net)
+        model(x)
+        plain(x)
+        assert_same(statistics(model.net), statistics(plain) if draw["fc1"] == 10 else before)
+        seen[draw["fc1"]] = before
+
+
 def test_a_frozen_norm_uses_and_keeps_its_running_statistics() -> None:
     model, x = make(), sample(8)
     model.net.norm1.eval()

@@ -135,6 +135,7 @@ def test_the_defaults_are_log_uniform_shared_four_chunks_no_rescale() -> None:
         "rescale": "none",
         "chunks": 4,
         "widths": None,
+        "between": 0.0,
         "sandwich": None,
         "distillation": None,
         "weight": 0.0,
@@ -146,6 +147,7 @@ def test_the_defaults_are_log_uniform_shared_four_chunks_no_rescale() -> None:
 def test_named_laws_are_what_they_say() -> None:
     assert list(LAWS) == [
         "log_uniform",
+        "octaves",
         "uniform",
         "paper",
         "triangular",
@@ -155,6 +157,7 @@ def test_named_laws_are_what_they_say() -> None:
         "mrl",
     ]
     assert LAWS["uniform"] == Law(distribution="uniform")
+    assert LAWS["octaves"].levels == pytest.approx([2.0**-i for i in range(5, -1, -1)], rel=1e-12)
     paper = LAWS["paper"]
     assert (paper.distribution, paper.sharing, paper.rescale) == ("uniform_below_full", "independent", "inverse")
     assert (paper.p, paper.step, paper.chunks) == (1.0, 1, 1)
@@ -271,13 +274,13 @@ def test_a_factor_for_an_impossible_width_is_refused(kept: int) -> None:
 @pytest.mark.parametrize("law", ["triangle", ["paper"], None])
 def test_an_unknown_law_is_refused(law: object) -> None:
     assert message_of(make_law, law) == (
-        "law must be one of log_uniform, uniform, paper, triangular, fjord, us_nets, matformer, mrl, or a Law, "
-        f"got {law!r}; use Law(...) for another"
+        "law must be one of log_uniform, octaves, uniform, paper, triangular, fjord, us_nets, matformer, mrl, or a "
+        f"Law, got {law!r}; use Law(...) for another"
     )
 
 
 def test_an_unknown_setting_is_refused() -> None:
     assert message_of(make_law, "paper", rate=0.5) == (
-        "a setting of a law must be one of distribution, sharing, lowest, p, step, rescale, chunks, widths, sandwich, "
-        "distillation, weight, slow_start, reach, got 'rate'; use one of these"
+        "a setting of a law must be one of distribution, sharing, lowest, p, step, rescale, chunks, widths, between, "
+        "sandwich, distillation, weight, slow_start, reach, got 'rate'; use one of these"
     )

@@ -66,6 +66,37 @@ def test_every_width_of_a_grid_is_equally_likely() -> None:
         assert abs(drawn.count(width) / num_draws - 0.2) < bound
 
 
+def test_as_large_a_share_of_draws_as_asked_for_leaves_the_grid() -> None:
+    generator, num_draws, size = make_generator(), 4000, 2**20
+    drawn = [Law(widths=6, chunks=1, between=0.3).draw({"a": size}, generator)[0]["a"] for _ in range(num_draws)]
+    octaves = {size >> i for i in range(6)}
+    # Of the others hardly one falls on an octave by rounding.
+    left = [width for width in drawn if width not in octaves]
+    assert abs(len(left) / num_draws - 0.3) < 5 * math.sqrt(0.3 * 0.7 / num_draws)
+    places = sorted(-math.log2(width / size) for width in left)
+    worst = max(abs(place / 5 - (i + 0.5) / len(left)) for i, place in enumerate(places))
+    # The 99.9 % quantile of Kolmogorov's statistic.
+    assert worst < 1.95 / math.sqrt(len(left)) + 0.5 / len(left)
+
+
+@given(seed=SEEDS)
+def test_strata_hold_on_the_grid_and_off_it(seed: int) -> None:
+    drawn = Law(widths=(1 / 8, 1 / 4, 1 / 2, 1.0), between=0.5).draw({"a": 2**20}, make_generator(seed))
+    assert drawn[0]["a"] == 2**20
+    for i, each in enumerate(drawn[1:]):
+        assert 2 ** (17 + i) <= each["a"] <= 2 ** (18 + i)
+
+
+@pytest.mark.parametrize("between", [-0.1, 1.0, math.nan, True, "half"])
+def test_a_share_is_a_share(between: float) -> None:
+    text = f"between must lie in [0, 1), got {between!r}; leave out widths to draw from all"
+    assert message_of(Law, widths=6, between=between) == text
+
+
+def test_a_share_off_the_grid_needs_a_grid() -> None:
+    assert message_of(Law, between=0.5) == "between must go with widths to leave, got 0.5 alone; leave it out"
+
+
 def test_listed_widths_tell_the_lowest() -> None:
     assert Law(widths=(0.25, 1.0)).lowest == 0.25
     assert Law(widths=[0.25, 1]) == Law(widths=(0.25, 1.0))

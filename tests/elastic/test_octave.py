@@ -1,151 +1,55 @@
+import math
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.networks import CASES, assert_same, make_generator, make_model, reset_model
-from widthwise._shared import GroupError, WidthError
-from widthwise.elastic import Elastic, Law
-from widthwise.elastic.octave import OctaveAffine, find_octave
-from widthwise.zoo.models import MLP
+from widthwise._shared import GroupError
+from widthwise.elastic.octave import blend, count_octaves
 
-LAW = Law(lowest=1 / 8)
-
-
-def make(seed: int = 0) -> Elastic:
-    """A model with an affine output that does something in each octave."""
-    model = reset_model("mlp", LAW, output_affine=True).eval()
-    generator = make_generator(seed)
-    with torch.no_grad():
-        for parameter in model.output_affine.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
-    model.zero_grad()
-    return model
+ROWS = torch.tensor([[1.0, 10.0], [3.0, 30.0], [7.0, 70.0]], dtype=torch.float64)
 
 
-def sample(batch: int = 4) -> torch.Tensor:
-    return CASES["mlp"].sample(batch, make_generator(1), torch.float64)[0][0]
+@pytest.mark.parametrize(("fraction", "row"), [(0.5, 0), (0.25, 1), (0.125, 2), (0.1, 2), (1e-6, 2)])
+def test_an_octave_has_its_own_row_and_the_last_one_serves_below(fraction: float, row: int) -> None:
+    found = blend(ROWS, fraction)
+    assert found is not None
+    assert torch.equal(found, ROWS[row])
 
 
-@pytest.mark.parametrize(
-    ("fraction", "octave"),
-    [(1.0, 0), (0.8, 0), (0.708, 0), (0.707, 1), (0.5, 1), (0.36, 1), (0.35, 2), (0.25, 2), (1 / 8, 3), (1 / 32, 5)],
-)
-def test_the_nearest_octave(fraction: float, octave: int) -> None:
-    assert find_octave(fraction) == octave
+def test_full_width_has_none() -> None:
+    assert blend(ROWS, 1.0) is None
+
+
+@given(octave=st.floats(0, 3, exclude_min=True))
+def test_between_octaves_values_lie_on_a_line(octave: float) -> None:
+    found, knots = blend(ROWS, 2**-octave), [0.0, 1.0, 3.0, 7.0]
+    above = min(2, math.floor(octave))
+    expected = knots[above] + (octave - above) * (knots[above + 1] - knots[above])
+    if found is None:
+        # So near to full that the fraction is 1 in rounding.
+        assert octave < 1e-15
+    else:
+        torch.testing.assert_close(found, expected * torch.tensor([1.0, 10.0], dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+def test_both_neighbours_learn_by_their_share() -> None:
+    rows = ROWS.clone().requires_grad_()
+    found = blend(rows, 2**-1.25)
+    assert found is not None
+    found.sum().backward()
+    assert rows.grad is not None
+    torch.testing.assert_close(rows.grad[:, 0], torch.tensor([0.75, 0.25, 0.0], dtype=torch.float64))
 
 
 @pytest.mark.parametrize("fraction", [0.0, -1.0, 1.1])
 def test_a_fraction_out_of_range_is_an_error(fraction: float) -> None:
     with pytest.raises(GroupError) as caught:
-        find_octave(fraction)
+        blend(ROWS, fraction)
     assert str(caught.value) == f"a fraction must lie in (0, 1], got {fraction}; use 1.0 for the full model"
 
 
-def test_there_is_a_row_for_each_octave_that_the_law_reaches() -> None:
-    affine = make().output_affine
-    assert affine.gain.shape == affine.bias.shape == (3, 3)
-    assert affine.gain.dtype == torch.float64
-    assert [affine.row(fraction) for fraction in (1.0, 0.5, 0.25, 1 / 8, 1 / 64)] == [None, 0, 1, 2, 2]
-
-
-def test_a_new_affine_does_nothing() -> None:
-    affine = OctaveAffine(2, 3, torch.zeros(1))
-    x = torch.randn(5, 3)
-    assert torch.equal(affine(x, 1), x)
-    assert affine(x, None) is x
-
-
-def test_full_width_is_untouched() -> None:
-    model, x = make(), sample()
-    assert_same(model(x), model.net(x))
-    assert_same(model.extract(1.0)(x), model.net(x))
-    with model.train().at(0.8):
-        assert_same(model(x), model.extract(0.8)(x))
-    with model.at(1.0):
-        assert_same(model(x), model.net(x))
-
-
-@pytest.mark.parametrize("width", [0.5, 0.3, 0.13])
-@pytest.mark.parametrize("form", ["module", "graph"])
-def test_folding_is_applying(width: float, form: str) -> None:
-    model, x = make(), sample()
-    row = model.output_affine.row(((model.widths(width)["fc1"] / 10) * (model.widths(width)["fc2"] / 7)) ** 0.5)
-    with model.at(width):
-        applied = model(x)
-    assert_same(model.extract(width, form=form)(x), applied)
-    plain = reset_model("mlp", LAW).extract(width)(x)
-    assert_same(applied, plain * model.output_affine.gain[row] + model.output_affine.bias[row])
-
-
-def test_each_chunk_in_training_has_its_row() -> None:
-    model, x = make().train(), sample(8)
-    generator = torch.Generator()
-    generator.set_state(model.generator.get_state())
-    draws = model.law.draw(model.groups.sizes, generator)
-    outputs = model(x)
-    for draw, expected, part in zip(draws, outputs.split(2), x.split(2), strict=True):
-        with model.at(draw):
-            assert_same(model(part), expected)
-    outputs.square().sum().backward()
-    assert model.output_affine.gain.grad.any()
-
-
-def test_the_head_keeps_its_own_gradient() -> None:
-    model, x = make().train(), sample()
-    with model.at(0.5):
-        model(x).sum().backward()
-    assert_same(model.output_affine.bias.grad[0], torch.full((3,), 4.0, dtype=torch.float64))
-    assert not model.output_affine.bias.grad[1:].any()
-    assert_same(model.net.head.bias.grad, 4 * model.output_affine.gain[0].detach())
-
-
-def test_state_dicts_hold_the_network_alone_and_the_rest_is_kept_apart() -> None:
-    model = make()
-    assert model.state_dict().keys() == model.net.state_dict().keys()
-    assert {name: tuple(t.shape) for name, t in model.elastic_state().items()} == {
-        "output_affine.gain": (3, 3), "output_affine.bias": (3, 3),
-    }  # fmt: skip
-    assert len(list(model.parameters())) == len(list(model.net.parameters())) + 2
-    assert reset_model("mlp").elastic_state() == {}
-
-
-def test_saving_and_loading_give_the_same_numbers() -> None:
-    model, x = make(0), sample()
-    expected = model.extract(0.5)(x)
-    saved = {name: tensor.clone() for name, tensor in model.elastic_state().items()}
-    make(1)
-    assert not torch.equal(model.extract(0.5)(x), expected)
-    model.load_elastic_state(saved)
-    assert_same(model.extract(0.5)(x), expected)
-    with torch.no_grad():
-        model.output_affine.gain.zero_()
-    assert saved["output_affine.gain"].any()
-
-
-def test_the_state_of_another_setting_is_an_error() -> None:
-    model = make()
-    wide = make_model("mlp", law=Law(lowest=1 / 32), output_affine=True)
-    for own, given, text in [
-        (model, wide.elastic_state(), "{output_affine.bias: (5, 3), output_affine.gain: (5, 3)}"),
-        (model, {}, "{}"),
-    ]:
-        with pytest.raises(WidthError) as caught:
-            own.load_elastic_state(given)
-        assert str(caught.value) == (
-            "expected the elastic state {output_affine.bias: (3, 3), output_affine.gain: (3, 3)}, got "
-            f"{text}; build the model with the settings it was saved with"
-        )
-    reset_model("mlp").load_elastic_state({})
-
-
-def test_a_network_without_a_head_of_its_own_is_an_error() -> None:
-    with pytest.raises(
-        GroupError, match=r"^expected a network whose single output is made by a linear layer with a bias"
-    ):
-        make_model("pair", law=LAW, output_affine=True)
-
-
-def test_an_affine_model_moves_as_one() -> None:
-    net = MLP([6, 10, 7, 3])
-    model = Elastic(net, (torch.zeros(2, 6),), law=LAW, output_affine=True).double()
-    with model.at(0.5):
-        assert model(sample()).dtype == torch.float64
+@pytest.mark.parametrize(("lowest", "number"), [(1 / 32, 5), (1 / 8, 3), (0.2, 2), (0.9, 1)])
+def test_octaves_reach_to_the_lowest_fraction(lowest: float, number: int) -> None:
+    assert count_octaves(lowest) == number

@@ -203,7 +203,7 @@ def test_each_thing_wrong_with_a_recipe_is_one_line(old: str, new: str, message:
         ("lowest = 2.0", "mine.toml: [elastic] lowest must lie in (0, 1), got 2.0; "),
         (
             'law = "papre"',
-            "mine.toml: [elastic] law must be one of log_uniform, uniform, paper, triangular, ",
+            "mine.toml: [elastic] law must be one of log_uniform, octaves, uniform, paper, triangular, ",
         ),
         ("chunks = 0", "mine.toml: [elastic] chunks must be a whole number, at least 1, got 0; "),
     ],

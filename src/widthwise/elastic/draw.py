@@ -40,6 +40,11 @@ class Source(Protocol):
         """The probability of truncating."""
         ...
 
+    @property
+    def between(self) -> float:
+        """The probability of leaving the levels."""
+        ...
+
 
 # Units of a group at full width, its lower bound, and the fewest that a law draws.
 Span = tuple[int, int, int]
@@ -68,7 +73,7 @@ def draw_positions(
     """Return, per draw and group, where in the distribution the width lies, the lowest first; None where it is full.
 
     Args:
-        law: Tells distribution, sharing and the probability of truncating.
+        law: Tells distribution, sharing and the probabilities of truncating and of leaving the levels.
         num_groups: Entries of each draw.
         num_draws: As many equal strata.
         levels: The fractions to choose among, ascending; any fraction where there are none.
@@ -76,7 +81,7 @@ def draw_positions(
     """
     independent = law.sharing == "independent"
     # One small tensor: a call costs as much as a hundred numbers of it.
-    drawn = _draw_uniforms((num_groups if independent else 1, num_draws, 3), generator)
+    drawn = _draw_uniforms((num_groups if independent else 1, num_draws, 4 if law.between else 3), generator)
     columns = [_fill_strata(law, column, levels, shuffled=independent) for column in drawn]
     rows: list[Sequence[float | None]] = list(zip(*columns, strict=True))
     if independent:
@@ -100,13 +105,15 @@ def pick_units(position: float, span: Span, step: int, *, below_full: bool) -> i
 def _fill_strata(
     law: Source, drawn: list[list[float]], levels: Sequence[float], *, shuffled: bool
 ) -> list[float | None]:
-    """Return one position in each of the equal strata from triples (place, toss, order) in [0, 1)."""
+    """Return one position in each of the equal strata from numbers (place, toss, order, another toss) in [0, 1)."""
     strata: Sequence[int] = range(len(drawn))
     if shuffled:
         strata = sorted(strata, key=lambda i: drawn[i][2])
     return [
-        _position(law, (stratum + place) / len(drawn), levels) if toss < law.p else None
-        for stratum, (place, toss, _) in zip(strata, drawn, strict=True)
+        _position(law, (stratum + place) / len(drawn), () if left and left[0] < law.between else levels)
+        if toss < law.p
+        else None
+        for stratum, (place, toss, _, *left) in zip(strata, drawn, strict=True)
     ]
 
 

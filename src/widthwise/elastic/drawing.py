@@ -43,7 +43,8 @@ class Drawing:
         ranks: Shares the strata out among processes; None draws for this one alone.
 
     Attributes:
-        only_one: Whether the step runs one random width, which then is the one that batch norm remembers.
+        only_one: Whether the step runs one random width of a law that seldom or never draws the full one, so that batch
+            norm remembers that one.
         chooser: What chooses among the widths where a batch is too small for all; set when they are drawn.
     """
 
@@ -55,7 +56,7 @@ class Drawing:
         generator: torch.Generator,
         ranks: Ranks | None = None,
     ) -> None:
-        self.only_one = law is not None and law.is_random
+        self.only_one = law is not None and law.is_random and not law.levels
         self._law = law
         self._groups = groups
         self._reached = reached

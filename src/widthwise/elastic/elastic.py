@@ -8,7 +8,6 @@ full tensors. At full width in evaluation mode the network itself is called.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -21,6 +20,7 @@ from widthwise.elastic.draw import check_generator
 from widthwise.elastic.law import Law, make_law
 from widthwise.elastic.make import make_engine
 from widthwise.elastic.objective import Criterion, combine_losses, loss_of, refuse_sandwich, split_batch
+from widthwise.elastic.octave import count_octaves
 from widthwise.elastic.order import By, Start, is_pretrained, sort_units
 from widthwise.elastic.ranks import AcrossRanks, Ranks
 from widthwise.elastic.state import adopt_keys, collect_state, load_state
@@ -39,7 +39,7 @@ class Elastic(nn.Module):
     In training each batch is split into `law.chunks` parts; one that is too small for that runs at as many of the drawn
     widths as it has samples (with batch norm, pairs of samples), chosen at random. Batch norm uses the statistics of
     each part, and its running statistics follow the part at full width; with one chunk they follow that one, for the
-    units that it keeps.
+    units that it keeps, but of a law with `widths` only the full ones.
 
     Args:
         net: Any module that torch.export can trace, or one with such a `submodule`, or one whose `groups` are named. It
@@ -54,7 +54,7 @@ class Elastic(nn.Module):
         law: From which training draws widths: "log_uniform", "uniform", "paper", or a `Law`.
         output_affine: Learn a gain and a bias on the outputs per octave of width (folded away at extract). The
             optimiser must then be given `model.parameters()`.
-        octave_biases: Learn biases and norm gains of their own per octave of width, likewise.
+        unit_affine: Learn a gain and a bias of each unit per octave of width, likewise.
         batch_dim: The batch axis of the first input.
         stream: Whether residual streams shrink with a common width; None lets them, but not in a transformer, where
             they move by name only.
@@ -78,8 +78,8 @@ class Elastic(nn.Module):
         net: As given.
         law: From which training draws widths.
         generator: What draws them.
-        output_affine: The gains and biases, or None.
-        octave_biases: The biases per octave, or None.
+        output_affine: The gains and biases of the outputs, or None.
+        unit_affine: Those of the units, or None.
 
     Raises:
         TraceError: The network cannot be traced, or its batch axis is fixed or ambiguous.
@@ -109,7 +109,7 @@ class Elastic(nn.Module):
         groups: Sequence[Declaration] | None = None,
         law: str | Law = "log_uniform",
         output_affine: bool = False,
-        octave_biases: bool = False,
+        unit_affine: bool = False,
         batch_dim: int = 0,
         stream: bool | None = None,
         queries: bool = False,
@@ -135,9 +135,9 @@ class Elastic(nn.Module):
             sort_units(self._engine)
         self.net = net
         self.training = net.training
-        octaves = max(1, round(-math.log2(self.law.lowest)))
-        self.output_affine = self._engine.affine = self._engine.make_affine(octaves) if output_affine else None
-        self.octave_biases = self._engine.biases = self._engine.make_biases(octaves) if octave_biases else None
+        octaves, engine = count_octaves(self.law.lowest), self._engine
+        self.output_affine = engine.output_affine = engine.make_output_affine(octaves) if output_affine else None
+        self.unit_affine = engine.unit_affine = engine.make_unit_affine(octaves) if unit_affine else None
         self.register_buffer("num_steps", torch.zeros((), dtype=torch.int64) if self.law.slow_start else None)
         self._widths: dict[str, int] | None = None
         self.register_load_state_dict_pre_hook(adopt_keys)

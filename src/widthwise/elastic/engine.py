@@ -9,8 +9,8 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from widthwise.elastic.drawing import Drawing, Part
-from widthwise.elastic.octave import OctaveAffine
-from widthwise.elastic.octave_biases import OctaveBiases
+from widthwise.elastic.output_affine import OutputAffine
+from widthwise.elastic.unit_affine import UnitAffine
 from widthwise.graph import Example
 from widthwise.groups import Groups
 from widthwise.slicing import Activation, Form, Place, Units, Verification
@@ -25,13 +25,13 @@ class Engine(ABC):
 
     Attributes:
         net: The network itself.
-        affine: What its outputs go through at each width, or None.
-        biases: What is added to its biases at each width, or None.
+        output_affine: What its outputs go through at each width, or None.
+        unit_affine: What corrects its units at each width, or None.
     """
 
     net: nn.Module
-    affine: OctaveAffine | None = None
-    biases: OctaveBiases | None = None
+    output_affine: OutputAffine | None = None
+    unit_affine: UnitAffine | None = None
 
     @property
     @abstractmethod
@@ -66,7 +66,7 @@ class Engine(ABC):
         """Whether a batch norm uses running statistics in evaluation mode."""
 
     @abstractmethod
-    def make_affine(self, num_octaves: int) -> OctaveAffine:
+    def make_output_affine(self, num_octaves: int) -> OutputAffine:
         """Return gains and biases that fit the outputs.
 
         Raises:
@@ -74,8 +74,8 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def make_biases(self, num_octaves: int) -> OctaveBiases:
-        """Return corrections of the parameters with one axis of units.
+    def make_unit_affine(self, num_octaves: int) -> UnitAffine:
+        """Return corrections of the parameters that make units.
 
         Raises:
             GroupError: There are none, or they are not known.

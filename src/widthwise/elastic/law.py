@@ -54,6 +54,7 @@ class Law:
         widths: Draw from this many fractions only, from `lowest` to 1 at equal ratios (equal distances where the
             distribution is uniform); or from these fractions, ascending to 1, in which case `lowest` is the first. So
             torch.compile meets few shapes. None draws from all.
+        between: Probability that a draw leaves `widths` and takes any fraction, so that those between learn too.
         sandwich: Every step runs the whole batch at this many widths: full, the lowest (of three or more), and others
             from equal strata. Training then asks for `model.loss`. None splits the batch instead.
         distillation: How narrower networks learn from the full one; of a `sandwich`.
@@ -81,6 +82,7 @@ class Law:
     rescale: Rescale = "none"
     chunks: int | Literal["each"] = _CHUNKS
     widths: int | tuple[float, ...] | None = None
+    between: float = 0.0
     sandwich: int | None = None
     distillation: Distillation | None = None
     weight: float = 0.0
@@ -243,6 +245,8 @@ def _check(law: Law) -> None:
         raise WidthError(f"p must lie in (0, 1], got {law.p!r}; train the network itself to truncate nothing")
     if not _is_number(law.weight) or not 0 <= law.weight < math.inf:
         raise WidthError(f"weight must be a number, at least 0, got {law.weight!r}; use 0 to count all widths alike")
+    if not _is_number(law.between) or not 0 <= law.between < 1:
+        raise WidthError(f"between must lie in [0, 1), got {law.between!r}; leave out widths to draw from all")
     check_count("step", law.step, "use 1 for every width")
     if law.chunks != "each":
         check_count("chunks", law.chunks, 'use 1 for one per batch, or "each" for one per sample')
@@ -257,6 +261,8 @@ def _check_combination(law: Law) -> None:
             "jittered sharing must go with a distribution of fractions, got 'uniform_below_full'; "
             "use distribution 'uniform', or sharing 'shared' or 'independent'"
         )
+    if law.between and law.widths is None:
+        raise WidthError(f"between must go with widths to leave, got {law.between!r} alone; leave it out")
     if law.widths is not None:
         if law.distribution == "uniform_below_full":
             raise WidthError(
@@ -304,6 +310,8 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 LAWS: Mapping[str, Law] = MappingProxyType(
     {
         "log_uniform": Law(),
+        # Every octave as often as any other width: the first makes them good, the second what lies between.
+        "octaves": Law(chunks=1, widths=6, between=0.5),
         "uniform": Law(distribution="uniform"),
         # The publication draws from the lower bound of a layer on; 2^-16 rounds to one unit in groups of up to 98,303.
         "paper": Law(
@@ -323,8 +331,9 @@ LAWS: Mapping[str, Law] = MappingProxyType(
 )
 """The laws by name.
 
-"log_uniform" is the default. The others are published ones at their own ranges of widths: "paper" with p = 1 [Knodt
-2022], "triangular" [Staley and Markowitz 2022, arXiv 2205.01235], "fjord" [Horvath et al. 2021, arXiv 2102.13451],
-"us_nets" [Yu and Huang 2019, arXiv 1903.05134], "matformer" [Devvrit et al. 2023, arXiv 2310.07707], "mrl" [Kusupati et
-al. 2022, arXiv 2205.13147]. `make_law("fjord", widths=...)` gives another range.
+"log_uniform" is the default; "octaves" asks for the affines of `Elastic` to be at its best. The others are published
+ones at their own ranges of widths: "paper" with p = 1 [Knodt 2022], "triangular" [Staley and Markowitz 2022, arXiv
+2205.01235], "fjord" [Horvath et al. 2021, arXiv 2102.13451], "us_nets" [Yu and Huang 2019, arXiv 1903.05134],
+"matformer" [Devvrit et al. 2023, arXiv 2310.07707], "mrl" [Kusupati et al. 2022, arXiv 2205.13147].
+`make_law("fjord", widths=...)` gives another range.
 """

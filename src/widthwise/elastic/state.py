@@ -10,7 +10,7 @@ from widthwise._shared import WidthError
 
 __all__ = ["adopt_keys", "collect_state", "load_state"]
 
-_OWN = ("output_affine", "octave_biases")
+_OWN = ("output_affine", "unit_affine")
 
 
 def collect_state(model: nn.Module) -> dict[str, Tensor]:

@@ -20,11 +20,11 @@ from widthwise._shared import GroupError, TraceError, WidthError
 from widthwise.elastic.capture import capture_part, find_part, record_calls
 from widthwise.elastic.drawing import Drawing, Part
 from widthwise.elastic.engine import Draw, Engine
-from widthwise.elastic.octave import OctaveAffine
-from widthwise.elastic.octave_biases import OctaveBiases
+from widthwise.elastic.output_affine import OutputAffine
 from widthwise.elastic.override import ABSENT, override
 from widthwise.elastic.traced import TracedEngine
 from widthwise.elastic.transplant import transplant
+from widthwise.elastic.unit_affine import UnitAffine
 from widthwise.graph import Example, match_call
 from widthwise.graph.trace import in_mode
 from widthwise.groups import ALL, Groups, Selection
@@ -129,7 +129,7 @@ class SubmoduleEngine(Engine):
         """Whether a batch norm uses running statistics in evaluation mode, inside of the submodule or outside."""
         return self._inner.has_statistics or keeps_statistics(self.net)
 
-    def make_affine(self, num_octaves: int) -> OctaveAffine:  # noqa: ARG002
+    def make_output_affine(self, num_octaves: int) -> OutputAffine:  # noqa: ARG002
         """Refuse: the last layer stands outside of what is traced.
 
         Raises:
@@ -137,14 +137,14 @@ class SubmoduleEngine(Engine):
         """
         raise GroupError(self._without_head("output_affine="))
 
-    def make_biases(self, num_octaves: int) -> OctaveBiases:
-        """Return corrections of the parameters of the submodule with one axis of units.
+    def make_unit_affine(self, num_octaves: int) -> UnitAffine:
+        """Return corrections of the parameters of the submodule that make units.
 
         Raises:
             GroupError: There are none.
         """
-        self._inner.biases = self._inner.make_biases(num_octaves)
-        return self._inner.biases
+        self._inner.unit_affine = self._inner.make_unit_affine(num_octaves)
+        return self._inner.unit_affine
 
     def run_whole(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the network itself, hooks and all.

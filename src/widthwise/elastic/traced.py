@@ -10,14 +10,15 @@ from widthwise._shared import TraceError
 from widthwise.elastic.batch import join_leaves, split_leaves
 from widthwise.elastic.drawing import Drawing, Part
 from widthwise.elastic.engine import Draw, Engine
-from widthwise.elastic.octave import OctaveAffine
-from widthwise.elastic.octave_biases import OctaveBiases
+from widthwise.elastic.output_affine import OutputAffine
+from widthwise.elastic.unit_affine import UnitAffine
 from widthwise.elastic.widths import mean_fraction
 from widthwise.graph import Example, Frozen, atoms_of, match_call
 from widthwise.groups import Groups
 from widthwise.measure import count_macs
 from widthwise.slicing import (
     Activation,
+    Correction,
     Form,
     Place,
     Runner,
@@ -27,6 +28,7 @@ from widthwise.slicing import (
     copy_state,
     extract_network,
     find_head,
+    find_makers,
     find_units,
     has_batch_norm,
     verify_and_freeze,
@@ -72,7 +74,7 @@ class TracedEngine(Engine):
         """Whether a batch norm uses running statistics in evaluation mode."""
         return self._has_statistics
 
-    def make_affine(self, num_octaves: int) -> OctaveAffine:
+    def make_output_affine(self, num_octaves: int) -> OutputAffine:
         """Return gains and biases that fit the outputs.
 
         Raises:
@@ -82,15 +84,15 @@ class TracedEngine(Engine):
         head = find_head(runner.program)
         names = [entry.target for entry in runner.program.state]
         bias = runner.state()[names.index(head.bias)]
-        return OctaveAffine(num_octaves, bias.shape[0], bias)
+        return OutputAffine(num_octaves, bias.shape[0], bias)
 
-    def make_biases(self, num_octaves: int) -> OctaveBiases:
-        """Return corrections of the parameters with one axis of units.
+    def make_unit_affine(self, num_octaves: int) -> UnitAffine:
+        """Return corrections of the parameters that make units.
 
         Raises:
             GroupError: There are none.
         """
-        return OctaveBiases(num_octaves, self.sliced.evaluation.find_biases())
+        return UnitAffine(num_octaves, find_makers(self.sliced))
 
     def run_whole(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the network itself, hooks and all.
@@ -111,7 +113,7 @@ class TracedEngine(Engine):
         """Run at one set of widths; full width in training mode updates buffers."""
         runner, leaves = self._prepare(args, kwargs)
         kept = self.sliced.kept(widths)
-        buffers, outputs = runner.run(kept, leaves, self._shifts(widths))
+        buffers, outputs = runner.run(kept, leaves, self._corrections(widths))
         if widths == self.sliced.groups.sizes:
             runner.write_back(kept, buffers)
         return _nest(runner, self._adjust(outputs, widths))
@@ -159,10 +161,10 @@ class TracedEngine(Engine):
         runner, example = self.sliced.evaluation, self.sliced.example
         # What is taken home is trained on, whatever the mode in which it was taken.
         with plain_context():
-            state = copy_state(runner, kept, self._shifts(widths))
-            if self.affine is not None:
-                head, row = find_head(runner.program), self.affine.row(mean_fraction(widths, self.groups))
-                self.affine.fold(state, head.weight, head.bias, row)
+            state = copy_state(runner, kept, self._corrections(widths))
+            if self.output_affine is not None:
+                head = find_head(runner.program)
+                self.output_affine.fold(state, head.weight, head.bias, mean_fraction(widths, self.groups))
             return extract_network(self.net, runner, kept, state, example, calibrate=calibrate, refit=refit, form=form)
 
     def count_macs(self, widths: Draw) -> int:
@@ -178,7 +180,7 @@ class TracedEngine(Engine):
     ) -> list[tuple[Any, ...]]:
         """Return the output leaves of each part; the full width, or the only one, updates buffers."""
         kepts = [self.sliced.kept(part.widths) for part in parts]
-        results = runner.run_together(kepts, batches, [self._shifts(part.widths) for part in parts])
+        results = runner.run_together(kepts, batches, [self._corrections(part.widths) for part in parts])
         for part, kept, (buffers, _) in zip(parts, kepts, results, strict=True):
             if only_one or part.widths == self.sliced.groups.sizes:
                 runner.write_back(kept, buffers)
@@ -190,12 +192,13 @@ class TracedEngine(Engine):
 
     def own_places(self) -> tuple[Place, ...]:
         """Return the tensors of the model, besides those of the network, that hold something of each unit."""
-        if self.biases is None:
+        if self.unit_affine is None:
             return ()
-        axes, octaves = self.sliced.state_axes(), Frozen(self.biases.shifts[0].shape[0], "octaves")
+        axes, affine = self.sliced.state_axes(), self.unit_affine
+        octaves = Frozen(affine.rows[0].shape[0], "octaves")
         return tuple(
-            Place(tensor=shift, axes=(octaves, *axes[name]))
-            for name, shift in zip(self.biases.names, self.biases.shifts, strict=True)
+            Place(tensor=rows, axes=(octaves, axes[name][axis]))
+            for (name, axis), rows in zip(affine.axes.items(), affine.rows, strict=True)
         )
 
     def run_watched(self, activation: Activation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -213,17 +216,14 @@ class TracedEngine(Engine):
     def _match(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Example:
         return match_call(self.sliced.net, self.sliced.example, args, kwargs)
 
-    def _shifts(self, widths: Draw) -> dict[str, Tensor] | None:
-        if self.biases is None:
-            return None
-        row = self.biases.row(mean_fraction(widths, self.sliced.groups))
-        return None if row is None else self.biases.at(row)
+    def _corrections(self, widths: Draw) -> dict[str, Correction] | None:
+        return None if self.unit_affine is None else self.unit_affine.at(mean_fraction(widths, self.groups))
 
     def _adjust(self, outputs: tuple[Any, ...], widths: Draw) -> tuple[Any, ...]:
-        if self.affine is None:
+        if self.output_affine is None:
             return outputs
-        row = self.affine.row(mean_fraction(widths, self.sliced.groups))
-        return tuple(self.affine(leaf, row) if isinstance(leaf, Tensor) else leaf for leaf in outputs)
+        fraction = mean_fraction(widths, self.groups)
+        return tuple(self.output_affine(leaf, fraction) if isinstance(leaf, Tensor) else leaf for leaf in outputs)
 
 
 def _nest(runner: Runner, leaves: Iterable[Any]) -> Any:

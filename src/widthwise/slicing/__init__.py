@@ -4,6 +4,7 @@ from widthwise.slicing.activation import Activation
 from widthwise.slicing.batches import batch_inputs, take_samples
 from widthwise.slicing.blame import find_blamed, verify_and_freeze
 from widthwise.slicing.calibrate import NUM_SAMPLES, has_batch_norm, keeps_statistics, recalibrate, recalibrate_module
+from widthwise.slicing.correction import Correction
 from widthwise.slicing.declared import DeclaredNetwork
 from widthwise.slicing.declared_check import check_declared
 from widthwise.slicing.export import Exported, export_network
@@ -17,13 +18,14 @@ from widthwise.slicing.program import Kept, Program
 from widthwise.slicing.refit import refit_head
 from widthwise.slicing.rescale import Factor
 from widthwise.slicing.runner import Runner
-from widthwise.slicing.units import Place, Units, declared_units, find_units
+from widthwise.slicing.units import Place, Units, declared_units, find_makers, find_units
 from widthwise.slicing.verify import Verification, verify_network
 
 __all__ = [
-    "NUM_SAMPLES", "Activation", "Agreement", "DeclaredNetwork", "Exported", "Factor", "Form", "Head", "Kept", "Place",
-    "Program", "Runner", "SlicedNetwork", "Taylor", "Units", "Verification", "batch_inputs", "check_declared",
-    "copy_state", "declared_units", "export_network", "extract_network", "find_blamed", "find_head", "find_units",
-    "has_batch_norm", "keeps_statistics", "measure_magnitude", "measure_reading", "permute", "recalibrate",
-    "recalibrate_module", "refit_head", "take_samples", "verify_and_freeze", "verify_network",
+    "NUM_SAMPLES", "Activation", "Agreement", "Correction", "DeclaredNetwork", "Exported", "Factor", "Form", "Head",
+    "Kept", "Place", "Program", "Runner", "SlicedNetwork", "Taylor", "Units", "Verification", "batch_inputs",
+    "check_declared", "copy_state", "declared_units", "export_network", "extract_network", "find_blamed",
+    "find_head", "find_makers", "find_units", "has_batch_norm", "keeps_statistics", "measure_magnitude",
+    "measure_reading", "permute", "recalibrate", "recalibrate_module", "refit_head", "take_samples",
+    "verify_and_freeze", "verify_network",
 ]  # fmt: skip

@@ -17,22 +17,22 @@ from widthwise.slicing.own import build_own_class
 from widthwise.slicing.plain import Agreement, build_graph_module, lengthen
 from widthwise.slicing.program import Kept
 from widthwise.slicing.refit import refit_head
-from widthwise.slicing.runner import Runner
+from widthwise.slicing.runner import Corrections, Runner
 
 __all__ = ["Form", "copy_state", "extract_network"]
 
 Form = Literal["module", "graph"]
 
 
-def copy_state(runner: Runner, kept: Kept, shifts: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-    """Return copies of the kept state by name, rescale and shifts folded in; they share no storage with the network.
+def copy_state(runner: Runner, kept: Kept, corrections: Corrections | None = None) -> dict[str, Tensor]:
+    """Return copies of the kept state by name, rescaled and corrected; they share no storage with the network.
 
     Tied names share one copy.
     """
     copies: dict[str, Tensor] = {}
     by_source: dict[int, Tensor] = {}
     with torch.no_grad():
-        sliced = runner.cut_state(kept, shifts)
+        sliced = runner.cut_state(kept, corrections)
     for entry, source, part in zip(runner.program.state, runner.state(), sliced, strict=True):
         if id(source) not in by_source:
             fresh = part.detach().clone(memory_format=torch.contiguous_format)

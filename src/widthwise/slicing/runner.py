@@ -10,19 +10,19 @@ from torch import Tensor, nn
 
 from widthwise._shared import TraceError, WidthError
 from widthwise.graph import Example, KeptSet, arguments_by_name, overload_name, shape_of
+from widthwise.slicing.correction import Correction
 from widthwise.slicing.cut import Layout, cut
 from widthwise.slicing.inputs import InputCheck
 from widthwise.slicing.norms import NormState, find_place
 from widthwise.slicing.program import Program
 from widthwise.slicing.rescale import Factor, Rescale
 from widthwise.slicing.single import SingleSample
-from widthwise.slicing.table import has_atoms
 
-__all__ = ["Result", "Runner"]
+__all__ = ["Corrections", "Result", "Runner"]
 
 Kept = Mapping[int, KeptSet]
 _LAYERS = {"aten::linear", "aten::conv1d", "aten::conv2d", "aten::conv3d"}
-Shifts = Mapping[str, Tensor]
+Corrections = Mapping[str, Correction]
 Result = tuple[tuple[Tensor, ...], tuple[Any, ...]]
 
 
@@ -87,9 +87,9 @@ class Runner:
             for entry, place in zip(self.program.state, self._places, strict=True)
         ]
 
-    def cut_state(self, kept: Kept, shifts: Shifts | None = None) -> list[Tensor]:
-        """Return the state at a kept set, as views where possible, rescaled and shifted where that is asked for."""
-        return self._finish_cut(self._layout.cut(self.state(), kept), kept, shifts)
+    def cut_state(self, kept: Kept, corrections: Corrections | None = None) -> list[Tensor]:
+        """Return the state at a kept set, as views where possible, rescaled and corrected where that is asked for."""
+        return self._finish_cut(self._layout.cut(self.state(), kept), kept, corrections)
 
     def leaves_of(self, inputs: Example) -> list[Any]:
         """Return the leaves of a call's inputs, checked against the traced ones.
@@ -114,24 +114,24 @@ class Runner:
             leaf.shape[axis] for leaf, axis in zip(leaves, self.input_batch_axes, strict=True) if axis is not None
         )
 
-    def run(self, kept: Kept, leaves: Sequence[Any], shifts: Shifts | None = None) -> Result:
+    def run(self, kept: Kept, leaves: Sequence[Any], corrections: Corrections | None = None) -> Result:
         """Run at one kept set; returns the new buffer values and the output leaves.
 
         Args:
             kept: Which units stay.
             leaves: The inputs.
-            shifts: What is added to parameters, by name, at full width; None for nothing.
+            corrections: Of parameters, by name; None for none.
 
         Raises:
             TraceError: The network cannot run on so few or so many samples.
         """
         self._check_sizes(leaves)
-        return self.program.run(self.program.sizes(kept), self.cut_state(kept, shifts), leaves)
+        return self.program.run(self.program.sizes(kept), self.cut_state(kept, corrections), leaves)
 
     def run_together(
-        self, kepts: Sequence[Kept], batches: Sequence[Sequence[Any]], shifts: Sequence[Shifts | None] = ()
+        self, kepts: Sequence[Kept], batches: Sequence[Sequence[Any]], corrections: Sequence[Corrections | None] = ()
     ) -> list[Result]:
-        """Run several kept sets, each on inputs of its own, and with shifts of its own where there are any.
+        """Run several kept sets, each on inputs of its own, and with corrections of its own where there are any.
 
         Raises:
             TraceError: The network cannot run on so few or so many samples, or its outputs cannot be joined.
@@ -142,8 +142,8 @@ class Runner:
             raise TraceError(self._unsplit)
         rows = self._layout.cut_together(self.state(), kepts)
         return [
-            self.program.run(self.program.sizes(kept), self._finish_cut(row, kept, shift), leaves)
-            for kept, row, leaves, shift in zip(kepts, rows, batches, shifts or [None] * len(kepts), strict=True)
+            self.program.run(self.program.sizes(kept), self._finish_cut(row, kept, own), leaves)
+            for kept, row, leaves, own in zip(kepts, rows, batches, corrections or [None] * len(kepts), strict=True)
         ]
 
     @torch.no_grad()
@@ -164,25 +164,17 @@ class Runner:
             held, name = self._places[index] or ({}, "")
             cut(held[name], self.program.axes[index], kept).copy_(value)
 
-    def find_biases(self) -> dict[str, Tensor]:
-        """Return the parameters of one axis, of units, by name: biases, and the gains of norms."""
-        return {
-            entry.target: tensor
-            for entry, axes, tensor in zip(self.program.state, self.program.axes, self.state(), strict=True)
-            if isinstance(tensor, nn.Parameter) and len(axes) == 1 and has_atoms(axes[0])
-        }
-
-    def _finish_cut(self, parts: list[Tensor], kept: Kept, shifts: Shifts | None = None) -> list[Tensor]:
+    def _finish_cut(self, parts: list[Tensor], kept: Kept, corrections: Corrections | None = None) -> list[Tensor]:
         for index in self._mutated:
             # Autograd keeps what a norm read, and `write_back` must not change that.
             parts[index] = parts[index].clone()
         if self._rescale is not None:
             for i, entry in enumerate(self.program.state):
                 parts[i] = self._rescale.apply(entry.target, parts[i], kept)
-        if shifts is not None:
+        if corrections is not None:
             for i, entry in enumerate(self.program.state):
-                if entry.target in shifts:
-                    parts[i] = parts[i] + cut(shifts[entry.target], self.program.axes[i], kept)
+                if (own := corrections.get(entry.target)) is not None:
+                    parts[i] = own.apply(parts[i], self.program.axes[i], kept)
         return parts
 
     def _check_sizes(self, leaves: Sequence[Any]) -> None:

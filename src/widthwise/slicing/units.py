@@ -7,15 +7,16 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from widthwise.graph import Axes, Product, Term, atoms_of, count, state_tensor
+from widthwise.graph import Axes, Product, Term, atoms_of, count, overload_name, state_tensor
 from widthwise.graph import Sum as Segments
 from widthwise.groups import Group, Groups
 from widthwise.slicing.cut import cut
 from widthwise.slicing.declared import DeclaredNetwork
 from widthwise.slicing.network import SlicedNetwork
 from widthwise.slicing.program import Program
+from widthwise.slicing.table import has_atoms
 
-__all__ = ["Place", "Units", "declared_units", "find_units", "holds", "sum_by_unit"]
+__all__ = ["Place", "Units", "declared_units", "find_makers", "find_units", "holds", "sum_by_unit"]
 
 
 @final
@@ -70,7 +71,7 @@ def find_units(sliced: SlicedNetwork) -> Units:
     places = {
         id(tensor): Place(tensor=tensor, axes=axes, summed=summed.get(name))
         for name, axes in every.items()
-        if _has_atoms(axes)
+        if any(map(has_atoms, axes))
         for tensor in (state_tensor(sliced.net, name),)
     }
     fixed = dict(found for program in programs for found in _find_fixed(program, sliced.groups, every))
@@ -81,6 +82,26 @@ def declared_units(network: DeclaredNetwork, groups: Groups) -> Units:
     """Return the units of a network whose groups a person declared."""
     places = tuple(Place(tensor=tensor, axes=axes) for tensor, axes in network.tensors())
     return Units(groups=groups, places=places, fixed={})
+
+
+def find_makers(sliced: SlicedNetwork) -> dict[str, tuple[nn.Parameter, int]]:
+    """Return the parameters that hold numbers of their own for each unit that they make, with the axis of the units.
+
+    These are the biases of layers, the gains and biases of norms, and the weights that make units along one axis; but
+    not where a batch norm follows, which undoes every stretch.
+    """
+    summed, program = sliced.groups.summed, sliced.evaluation.program
+    found: dict[str, tuple[nn.Parameter, int]] = {}
+    for entry, axes in zip(program.state, program.axes, strict=True):
+        made = [axis for axis, term in enumerate(axes) if has_atoms(term) and axis != summed.get(entry.target)]
+        is_known = len(axes) == 1 or entry.target in summed
+        if entry.is_constant or not is_known or len(made) != 1:
+            continue
+        tensor = state_tensor(sliced.net, entry.target)
+        is_weight = len(axes) > 1
+        if isinstance(tensor, nn.Parameter) and not (is_weight and _is_normalized(program, entry.placeholder)):
+            found[entry.target] = (tensor, made[0])
+    return found
 
 
 def holds(term: Term, group: Group) -> bool:
@@ -133,13 +154,16 @@ def _find_fixed(program: Program, groups: Groups, every: Mapping[str, Axes]) -> 
                 yield group.name, "a spectral norm keeps vectors in their order"
 
 
+def _is_normalized(program: Program, placeholder: str) -> bool:
+    """Whether all that a weight makes goes to batch norms."""
+    makers = list(program.trace.placeholder(placeholder).users)
+    readers = [reader for maker in makers for reader in maker.users]
+    return bool(readers) and all("batch_norm" in overload_name(reader.target) for reader in readers)
+
+
 def _is_symmetric(constant: Tensor, axes: Axes, group: Group) -> bool:
     """Whether a constant is the same with units in any order: a swap and a turn make up every order."""
     turned = torch.arange(group.size).roll(1)
     swapped = torch.arange(group.size)
     swapped[:2] = swapped[:2].flip(0)
     return all(torch.equal(cut(constant, axes, {group.key: order}), constant) for order in (turned, swapped))
-
-
-def _has_atoms(axes: Axes) -> bool:
-    return any(True for term in axes for _ in atoms_of(term))

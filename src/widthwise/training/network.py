@@ -43,7 +43,7 @@ def build_elastic(recipe: Recipe) -> Elastic:
         (example,),
         law=recipe.elastic.make_law(),
         output_affine=recipe.elastic.output_affine,
-        octave_biases=recipe.elastic.octave_biases,
+        unit_affine=recipe.elastic.unit_affine,
         generator=make_generator(recipe.training.seed, Stream.WIDTHS),
     )
 

@@ -101,6 +101,7 @@ class ElasticSection(_Section):
     rescale: Rescale | None = None
     chunks: int | Literal["each"] | None = None
     widths: int | list[float] | None = None
+    between: float | None = None
     sandwich: int | None = None
     weight: float | None = None
     slow_start: int | None = None
@@ -109,11 +110,11 @@ class ElasticSection(_Section):
     temperature: float | None = None
     divergence: Divergence | None = None
     output_affine: bool = False
-    octave_biases: bool = False
+    unit_affine: bool = False
 
     def make_law(self) -> Law:
         """Return the law; raises WidthError where the named one is unknown or the numbers make none."""
-        others = {"law", "distillation", "temperature", "divergence", "output_affine", "octave_biases"}
+        others = {"law", "distillation", "temperature", "divergence", "output_affine", "unit_affine"}
         given = self.model_dump(exclude_none=True, exclude=others)
         soft = {"weight": self.distillation, "temperature": self.temperature, "divergence": self.divergence}
         soft = {name: value for name, value in soft.items() if value is not None}

@@ -63,12 +63,13 @@ class _Masked(fx.Interpreter):
     """
 
     def __init__(self, full: FullRun, kept: Kept, body: fx.GraphModule | None = None) -> None:
-        super().__init__(full.traced if body is None else body)
+        module = full.traced if body is None else body
+        super().__init__(module)
         self.failure: NodeFailure | None = None
         self._full, self._kept = full, kept
         self._untouched = full.untouched(kept) if body is None else set[fx.Node]()
         self._originals = full.originals if body is None else {node.name: node for node in body.graph.nodes}
-        self._ahead = iter(self.module.graph.nodes)
+        self._ahead = iter(module.graph.nodes)
         self.args_iter = iter([*full.state, *full.leaves])
 
     def compare(self, old: fx.Node, sliced: Any) -> None:
