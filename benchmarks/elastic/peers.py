@@ -47,6 +47,7 @@ ROWS: Mapping[str, Row] = {
     "octaves": {"to 1/32": ("elastic.law=octaves",)},
     "octaves, affine": {"to 1/32": ("elastic.law=octaves", *_AFFINE)},
     "octaves alone, affine": {"to 1/32": ("elastic.law=octaves", "elastic.between=0", *_AFFINE)},
+    "causal channels": {"to 1/32": ("elastic.causal=true", "elastic.sandwich=6", "elastic.widths=6")},
     "uniform": {"to 1/32": ("elastic.law=uniform",)},
     "paper": {
         "published": ("elastic.law=paper",),
@@ -138,8 +139,6 @@ def list_keys(seeds: Sequence[int], patterns: Sequence[str]) -> list[dict[str, o
         for row, ranges in ROWS.items()
         for each in ranges
         for budget in reversed(BUDGETS)
-        # Its layers before the last are the same at all widths, but are run and counted once for each here.
-        if (row, budget) != ("mrl", "equal MACs")
     ]
     return [key for key in [*keys, *laws] if any(fnmatchcase(str(key["row"]), pattern) for pattern in patterns)]
 

@@ -32,6 +32,12 @@ def test_gains_and_biases_come_where_the_recipe_asks_for_them() -> None:
     assert build_elastic(parse_recipe(TINY, overrides=["output_affine=true"])).elastic_state()
 
 
+def test_channels_are_causal_where_the_recipe_asks_for_them() -> None:
+    overrides = ["causal=true", "model.settings.sizes=[64, 32, 32, 10]"]
+    names = [name for name, _ in build_elastic(parse_recipe(TINY, overrides=overrides)).net.named_modules()]
+    assert any(name.endswith("parametrizations.weight.0") for name in names)
+
+
 def test_data_of_another_shape_is_one_line(tiny: Recipe) -> None:
     message = re.escape(
         "recipe tiny: expected inputs of shape [1, 4, 1], got [1, 2, 2] from the data 'clouds'; "

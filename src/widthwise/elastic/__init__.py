@@ -1,5 +1,6 @@
 """Floor 4: the law of widths, the paper's layer, and the network that runs at any widths."""
 
+from widthwise.elastic.causal import make_causal
 from widthwise.elastic.distillation import Distillation
 from widthwise.elastic.elastic import Elastic
 from widthwise.elastic.export import export
@@ -16,6 +17,7 @@ __all__ = [
     "StructuralDropout",
     "Width",
     "export",
+    "make_causal",
     "make_law",
     "resolve_widths",
 ]

@@ -1,7 +1,7 @@
 """What an elastic model needs of its network: the width groups, and ways to run it and to take it at widths."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -129,6 +129,10 @@ class Engine(ABC):
     @abstractmethod
     def count_macs(self, widths: Draw) -> int:
         """Return the multiply-accumulates of one sample."""
+
+    def count_stacked(self, parts: Sequence[Part]) -> list[int]:
+        """Return the multiply-accumulates of one sample of each part, where all run on the same samples."""
+        return [self.count_macs(part.widths) for part in parts]
 
     @abstractmethod
     def verify(self, *, num_widths: int, seed: int) -> Verification:

@@ -1,5 +1,7 @@
 """A training step of an elastic model: what its law draws, and what that costs."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -41,16 +43,29 @@ def start_step(
 def mean_macs(engine: Engine, law: Law, num_draws: int) -> float:
     """Return the mean forward multiply-accumulates per sample under a law, over so many draws of a fixed generator."""
     generator = torch.Generator().manual_seed(0)
-    known: dict[tuple[int, ...], int] = {}
-    total = 0.0
-    for _ in range(num_draws):
-        drawing = start_step(engine, law, generator)
-        for part in drawing.split(_BATCH) if law.sandwich is None else drawing.stack(_BATCH):
-            key = tuple(part.widths.values())
-            if key not in known:
-                known[key] = engine.count_macs(part.widths)
-            total += known[key] * min(1.0, part.num_samples / _BATCH)
-    return total / num_draws
+    count = _count_stacked if law.sandwich is not None else _count_split
+    known: dict[Any, list[int]] = {}
+    return sum(count(engine, start_step(engine, law, generator), known) for _ in range(num_draws)) / num_draws
+
+
+def _count_split(engine: Engine, drawing: Drawing, known: dict[Any, list[int]]) -> float:
+    """Return the mean of a sample of a batch that is split."""
+    total = 0
+    for part in drawing.split(_BATCH):
+        key = tuple(part.widths.values())
+        if key not in known:
+            known[key] = [engine.count_macs(part.widths)]
+        total += known[key][0] * part.num_samples
+    return total / _BATCH
+
+
+def _count_stacked(engine: Engine, drawing: Drawing, known: dict[Any, list[int]]) -> float:
+    """Return the sum of all widths at which a sample is run."""
+    parts = drawing.stack(_BATCH)
+    key = tuple(tuple(part.widths.values()) for part in parts)
+    if key not in known:
+        known[key] = engine.count_stacked(parts)
+    return sum(known[key])
 
 
 def reached_groups(engine: Engine, law: Law) -> frozenset[str]:

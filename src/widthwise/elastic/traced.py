@@ -12,7 +12,7 @@ from widthwise.elastic.drawing import Drawing, Part
 from widthwise.elastic.engine import Draw, Engine
 from widthwise.elastic.output_affine import OutputAffine
 from widthwise.elastic.unit_affine import UnitAffine
-from widthwise.elastic.widths import mean_fraction
+from widthwise.elastic.widths import is_common_fraction, mean_fraction
 from widthwise.graph import Example, Frozen, atoms_of, match_call
 from widthwise.groups import Groups
 from widthwise.measure import count_macs
@@ -20,7 +20,9 @@ from widthwise.slicing import (
     Activation,
     Correction,
     Form,
+    Kept,
     Place,
+    Result,
     Runner,
     SlicedNetwork,
     Units,
@@ -125,7 +127,9 @@ class TracedEngine(Engine):
         # Rows of a carried state go on from batch to batch, so each must meet every stratum in its turn.
         parts = drawing.split(runner.batch_of(leaves), least=least, shuffled=self.sliced.is_carrying)
         sizes = [part.num_samples for part in parts]
-        every = self._run_parts(runner, parts, split_leaves(leaves, runner.input_batch_axes, sizes), drawing.only_one)
+        kepts, corrections = self._prepare_parts(parts)
+        results = runner.run_together(kepts, split_leaves(leaves, runner.input_batch_axes, sizes), corrections)
+        every = self._finish_parts(runner, parts, results, drawing.only_one)
         weights = [part.weight for part in parts]
         return _nest(runner, join_leaves(every, runner.output_batch_axes, sizes, weights))
 
@@ -133,7 +137,9 @@ class TracedEngine(Engine):
         """Run the whole batch at each of the widths, full width first; return what each gives."""
         runner, leaves = self._prepare(args, kwargs)
         parts = drawing.stack(runner.batch_of(leaves))
-        every = self._run_parts(runner, parts, [leaves] * len(parts), drawing.only_one)
+        kepts, corrections = self._prepare_parts(parts)
+        results = runner.run_stacked(kepts, leaves, corrections, causal=self._are_fractions(parts))
+        every = self._finish_parts(runner, parts, results, drawing.only_one)
         return [(part, _nest(runner, outputs)) for part, outputs in zip(parts, every, strict=True)]
 
     def head_groups(self) -> frozenset[str]:
@@ -171,20 +177,19 @@ class TracedEngine(Engine):
         """Return the multiply-accumulates of one sample."""
         return count_macs(self.sliced.evaluation.program.inference, self.sliced.kept(widths))
 
+    def count_stacked(self, parts: Sequence[Part]) -> list[int]:
+        """Return the multiply-accumulates of one sample of each part, where all run on the same; the first has more."""
+        runner = self.sliced.evaluation
+        kepts, corrections = self._prepare_parts(parts)
+        trunk = runner.trunk(kepts, corrections, causal=self._are_fractions(parts)).nodes
+        inference, every = runner.program.inference, runner.program.trace.graph.nodes
+        branch = {node for node in every if node not in trunk}
+        costs = [count_macs(inference, kept, nodes=branch) for kept in kepts]
+        return [costs[0] + count_macs(inference, kepts[0], nodes=trunk), *costs[1:]]
+
     def verify(self, *, num_widths: int, seed: int) -> Verification:
         """Check the width groups on the network; those that fail are frozen from then on."""
         return verify_and_freeze(self.sliced, num_widths=num_widths, seed=seed)
-
-    def _run_parts(
-        self, runner: Runner, parts: Sequence[Part], batches: Sequence[Sequence[Any]], only_one: bool
-    ) -> list[tuple[Any, ...]]:
-        """Return the output leaves of each part; the full width, or the only one, updates buffers."""
-        kepts = [self.sliced.kept(part.widths) for part in parts]
-        results = runner.run_together(kepts, batches, [self._corrections(part.widths) for part in parts])
-        for part, kept, (buffers, _) in zip(parts, kepts, results, strict=True):
-            if only_one or part.widths == self.sliced.groups.sizes:
-                runner.write_back(kept, buffers)
-        return [self._adjust(outputs, part.widths) for (_, outputs), part in zip(results, parts, strict=True)]
 
     def units(self) -> Units:
         """Return where its units stand, as it is right now."""
@@ -215,6 +220,23 @@ class TracedEngine(Engine):
 
     def _match(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Example:
         return match_call(self.sliced.net, self.sliced.example, args, kwargs)
+
+    def _prepare_parts(self, parts: Sequence[Part]) -> tuple[list[Kept], list[dict[str, Correction] | None]]:
+        """Return what each part keeps, and its corrections."""
+        kepts: list[Kept] = [self.sliced.kept(part.widths) for part in parts]
+        return kepts, [self._corrections(part.widths) for part in parts]
+
+    def _finish_parts(
+        self, runner: Runner, parts: Sequence[Part], results: Sequence[Result], only_one: bool
+    ) -> list[tuple[Any, ...]]:
+        """Return the output leaves of each part; the full width, or the only one, updates buffers."""
+        for part, (buffers, _) in zip(parts, results, strict=True):
+            if only_one or part.widths == self.sliced.groups.sizes:
+                runner.write_back(self.sliced.kept(part.widths), buffers)
+        return [self._adjust(outputs, part.widths) for (_, outputs), part in zip(results, parts, strict=True)]
+
+    def _are_fractions(self, parts: Sequence[Part]) -> bool:
+        return all(is_common_fraction(part.widths, self.groups) for part in parts)
 
     def _corrections(self, widths: Draw) -> dict[str, Correction] | None:
         return None if self.unit_affine is None else self.unit_affine.at(mean_fraction(widths, self.groups))

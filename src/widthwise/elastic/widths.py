@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from widthwise._shared import WidthError
 from widthwise.groups import Group, Groups, units
 
-__all__ = ["HasWidths", "Width", "mean_fraction", "resolve_widths"]
+__all__ = ["HasWidths", "Width", "is_common_fraction", "mean_fraction", "resolve_widths"]
 
 
 @runtime_checkable
@@ -63,6 +63,22 @@ def mean_fraction(widths: Mapping[str, int], groups: Groups) -> float:
     """Return the geometric mean of the fractions that the groups keep which follow a common one."""
     logs = [math.log(widths[group.name] / group.size) for group in groups if group.follows]
     return math.exp(sum(logs) / len(logs))
+
+
+def is_common_fraction(widths: Mapping[str, int], groups: Groups) -> bool:
+    """Return whether some fraction of every group gives these widths; those that move by name only must be full."""
+    least, most = 0.0, math.inf
+    for group in groups:
+        kept = widths[group.name]
+        if kept == group.size and not group.follows:
+            continue
+        if not group.follows or kept < group.lower_bound:
+            return False
+        if kept > group.lower_bound:
+            least = max(least, (kept - 0.5) / group.size)
+        if kept < group.size:
+            most = min(most, (kept + 0.5) / group.size)
+    return least < most
 
 
 def _resolve_one(value: Any, group: Group) -> int:

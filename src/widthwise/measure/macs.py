@@ -6,7 +6,7 @@ counts, and against torch's where that one is right.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from torch import fx
@@ -19,7 +19,9 @@ Shape = tuple[int, ...]
 Arguments = Mapping[str, Any]
 
 
-def count_macs(inference: Inference, kept: Mapping[int, KeptSet], *, batch: int = 1) -> int:
+def count_macs(
+    inference: Inference, kept: Mapping[int, KeptSet], *, batch: int = 1, nodes: Container[fx.Node] | None = None
+) -> int:
     """Return the multiply-accumulates of one forward pass.
 
     Args:
@@ -27,6 +29,7 @@ def count_macs(inference: Inference, kept: Mapping[int, KeptSet], *, batch: int 
         kept: The kept set of each atom; full where it has none.
         batch: The number of samples; other dynamic sizes are those of the example. Of branches the dearest counts, of a
             loop one round, of a scan every step.
+        nodes: Count these of the trace alone; None counts all.
     """
     symbols = dict(inference.trace.symbols)
     if inference.trace.batch_symbol is not None:
@@ -39,6 +42,8 @@ def count_macs(inference: Inference, kept: Mapping[int, KeptSet], *, batch: int 
     def total(graph: fx.Graph) -> int:
         found = 0
         for node in graph.nodes:
+            if nodes is not None and graph is inference.trace.graph and node not in nodes:
+                continue
             formula = _FORMULAS.get(overload_name(node.target).partition(".")[0])
             if isinstance(node.target, Nested):
                 costs = [total(body.graph) for body in node.target.bodies]

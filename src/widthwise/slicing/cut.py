@@ -28,6 +28,8 @@ def cut(tensor: Tensor, axes: Axes, kept: Kept) -> Tensor:
         kept: The kept set of each atom.
     """
     for axis, term in enumerate(axes):
+        if not _has_atoms(term):
+            continue
         if is_prefix(term, kept):
             length = count(term, kept)
             if length != size_of(term):

@@ -11,6 +11,7 @@ from widthwise._shared import DataError, WidthError, WidthWarning
 from widthwise.graph import Example
 from widthwise.slicing.batches import batch_inputs, take_samples
 from widthwise.slicing.calibrate import NUM_SAMPLES, has_batch_norm, recalibrate
+from widthwise.slicing.causal_mask import strip_masks
 from widthwise.slicing.head import find_head
 from widthwise.slicing.norms import divide_weights
 from widthwise.slicing.own import build_own_class
@@ -92,7 +93,10 @@ def extract_network(
             WidthWarning,
             stacklevel=4,
         )
-    return _build_graph(net, runner, kept, state, example) if own is None else own
+    if own is None:
+        return _build_graph(net, runner, kept, state, example)
+    strip_masks(own)
+    return own
 
 
 def _calibrate(

@@ -5,7 +5,7 @@ the linear layer and the convolution that read them, and can be folded into the 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 
 import torch
 from torch import Tensor, fx
@@ -33,6 +33,11 @@ class Rescale:
     def __init__(self, inference: Inference, factor: Factor) -> None:
         self._factor = factor
         self._read = _find_read_axes(inference)
+
+    @property
+    def targets(self) -> Set[str]:
+        """The names of the weights that it multiplies."""
+        return self._read.keys()
 
     def apply(self, target: str, part: Tensor, kept: Kept) -> Tensor:
         """Return the cut of the tensor of that name, multiplied where it sums over units."""

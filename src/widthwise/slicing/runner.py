@@ -17,6 +17,7 @@ from widthwise.slicing.norms import NormState, find_place
 from widthwise.slicing.program import Program
 from widthwise.slicing.rescale import Factor, Rescale
 from widthwise.slicing.single import SingleSample
+from widthwise.slicing.trunk import Trunk, find_trunk
 
 __all__ = ["Corrections", "Result", "Runner"]
 
@@ -75,6 +76,8 @@ class Runner:
         self._batch_norms = [node for node in program.inference.outcomes if _uses_batch(node)]
         self.normalizes_batches = bool(self._batch_norms)
         self._checked: set[tuple[int, ...]] = set()
+        self._net = net
+        self._trunks: dict[tuple[frozenset[int], frozenset[str], bool], Trunk] = {}
         self.single = single or SingleSample(net, program, self.state, example, self.input_batch_axes)
 
     def state(self) -> list[Tensor]:
@@ -145,6 +148,51 @@ class Runner:
             self.program.run(self.program.sizes(kept), self._finish_cut(row, kept, own), leaves)
             for kept, row, leaves, own in zip(kepts, rows, batches, corrections or [None] * len(kepts), strict=True)
         ]
+
+    def run_stacked(
+        self,
+        kepts: Sequence[Kept],
+        leaves: Sequence[Any],
+        corrections: Sequence[Corrections | None] = (),
+        *,
+        causal: bool = False,
+    ) -> list[Result]:
+        """Run several kept sets on the same inputs, the full one first; what they have in common is run once.
+
+        Args:
+            kepts: Which units stay, full width first.
+            leaves: The inputs.
+            corrections: Of parameters, for each kept set.
+            causal: Whether the kept sets are those of fractions of every group, for which causal masks hold.
+
+        Raises:
+            TraceError: The network cannot run on so few or so many samples.
+        """
+        self._check_sizes(leaves)
+        trunk = self.trunk(kepts, corrections, causal=causal)
+        states = self._layout.cut_together(self.state(), kepts)
+        owns = corrections or [None] * len(kepts)
+        states = [self._finish_cut(row, kept, own) for kept, row, own in zip(kepts, states, owns, strict=True)]
+        sizes = [self.program.sizes(kept) for kept in kepts]
+        values = trunk.run_stem(sizes[0], states[0], leaves)
+        return [
+            trunk.run_branch(kept, size, state, leaves, values)
+            for kept, size, state in zip(kepts, sizes, states, strict=True)
+        ]
+
+    def trunk(
+        self, kepts: Sequence[Kept], corrections: Sequence[Corrections | None] = (), *, causal: bool = False
+    ) -> Trunk:
+        """Return what kept sets have in common when they run on the same inputs."""
+        keys = frozenset(key for kept in kepts for key, units in kept.items() if units != kepts[0][key])
+        changed = frozenset(name for each in corrections for name in each or ())
+        if self._rescale is not None:
+            changed |= self._rescale.targets
+        held = (keys, changed, causal)
+        if held not in self._trunks:
+            nodes = find_trunk(self._net, self.program, keys, changed=changed, causal=causal)
+            self._trunks[held] = Trunk(self.program, nodes)
+        return self._trunks[held]
 
     @torch.no_grad()
     def write_back(self, kept: Kept, values: Sequence[Tensor]) -> None:

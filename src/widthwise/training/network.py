@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from widthwise._shared import RecipeError, make_generator
-from widthwise.elastic import Elastic
+from widthwise.elastic import Elastic, make_causal
 from widthwise.training.recipe import Recipe
 from widthwise.zoo import DataSplits, build_model, load_data
 
@@ -38,8 +38,9 @@ def build_elastic(recipe: Recipe) -> Elastic:
         WidthwiseError: Where no width groups are found in the network.
     """
     example = torch.zeros(2, *recipe.data.input_shape)
+    net = build_network(recipe)
     return Elastic(
-        build_network(recipe),
+        make_causal(net, (example,)) if recipe.elastic.causal else net,
         (example,),
         law=recipe.elastic.make_law(),
         output_affine=recipe.elastic.output_affine,

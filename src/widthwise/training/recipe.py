@@ -111,10 +111,11 @@ class ElasticSection(_Section):
     divergence: Divergence | None = None
     output_affine: bool = False
     unit_affine: bool = False
+    causal: bool = False
 
     def make_law(self) -> Law:
         """Return the law; raises WidthError where the named one is unknown or the numbers make none."""
-        others = {"law", "distillation", "temperature", "divergence", "output_affine", "unit_affine"}
+        others = {"law", "distillation", "temperature", "divergence", "output_affine", "unit_affine", "causal"}
         given = self.model_dump(exclude_none=True, exclude=others)
         soft = {"weight": self.distillation, "temperature": self.temperature, "divergence": self.divergence}
         soft = {name: value for name, value in soft.items() if value is not None}
