@@ -69,7 +69,8 @@ def test_every_row_makes_a_law_of_its_range(row: str) -> None:
 @pytest.mark.parametrize("row", ["log_uniform", "us_nets"])
 def test_equal_macs_are_as_many_epochs_as_one_plain_training_pays(row: str) -> None:
     epochs = find_epochs("mnist", ROWS[row]["to 1/32"], "equal MACs")
-    assert epochs == {"log_uniform": 18, "us_nets": 4}[row]
+    # Of the widths of a sandwich the first layer is common to all.
+    assert epochs == {"log_uniform": 18, "us_nets": 6}[row]
     assert find_epochs("mnist", ROWS[row]["to 1/32"], "equal epochs") == 8
 
 
