@@ -9,7 +9,7 @@ from widthwise.cli.failure import report_note
 from widthwise.cli.options import AsJson, DataFolder
 from widthwise.cli.output import format_score, say, say_json
 from widthwise.cli.points import describe_widths
-from widthwise.training import Recipe, Run, load_recipe
+from widthwise.training import Recipe, Run, load_recipe, score_name
 from widthwise.training import train as train_run
 
 __all__ = ["EXAMPLE", "train"]
@@ -80,10 +80,10 @@ def _summarize(run: Run) -> None:
     if not (metrics := run.read_metrics()):
         return
     last = metrics[-1]
-    full = format_score(float(str(last["accuracy"])), "accuracy")
-    say(f"validation accuracy at full width: {full}")
-    if "accuracy_lowest" in last:
-        lowest = format_score(float(str(last["accuracy_lowest"])), "accuracy")
+    name = score_name(run.recipe)
+    say(f"validation {name.replace('_', ' ')} at full width: {format_score(float(str(last[name])), name)}")
+    if f"{name}_lowest" in last:
+        lowest = format_score(float(str(last[f"{name}_lowest"])), name)
         units = describe_widths(state.widths_trained["lowest"])
         say(f"at the narrowest width ({units}): {lowest}")
     if state.training_cost_epochs is not None and run.recipe.training.method == "structural":

@@ -7,7 +7,7 @@ from torch.utils.data import TensorDataset
 
 from widthwise._shared import make_generator
 from widthwise.curves import Score
-from widthwise.training.network import Stream
+from widthwise.training.stream import Stream
 from widthwise.zoo import DataSplits
 
 __all__ = ["calibration_batches", "has_batch_norm", "is_right", "make_score"]

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from widthwise._shared import RecipeError, RunError, TrainingError, track
+from widthwise.curves.table import is_share
 from widthwise.training.network import load_splits
 from widthwise.training.recipe import Recipe
 from widthwise.training.run import Run, RunState
@@ -150,5 +151,9 @@ def _train_epochs(run: Run, session: Session, progress: bool | None) -> Run:
 
 
 def _describe(epoch: int, num_epochs: int, scores: dict[str, float]) -> str:
-    lowest = f", narrowest {scores['accuracy_lowest']:.1%}" if "accuracy_lowest" in scores else ""
-    return f"epoch {epoch}/{num_epochs}: full {scores['accuracy']:.1%}{lowest}"
+    words = [
+        f"{'narrowest' if name.endswith('_lowest') else 'full'} "
+        + (f"{score:.1%}" if is_share(name, [score]) else f"{score:.3f}")
+        for name, score in scores.items()
+    ]
+    return f"epoch {epoch}/{num_epochs}: {', '.join(words)}"

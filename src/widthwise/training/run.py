@@ -35,9 +35,8 @@ from widthwise.training.checkpoint import (
     write_weights,
 )
 from widthwise.training.checksum import compute_checksum, describe_damage
-from widthwise.training.network import build_elastic, load_splits
+from widthwise.training.network import Splits, build_elastic, load_splits
 from widthwise.training.recipe import Recipe, parse_recipe
-from widthwise.zoo import DataSplits
 
 __all__ = ["Run", "RunState", "Status"]
 
@@ -247,7 +246,7 @@ class Run:
             ) from cause
         return model.eval()
 
-    def load_data(self, folder: Path | None = None) -> DataSplits:
+    def load_data(self, folder: Path | None = None) -> Splits:
         """Return the data of the run, from `folder` or from where it was at training.
 
         Raises:

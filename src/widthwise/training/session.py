@@ -1,7 +1,5 @@
 """A training under way, in memory: the model, its optimiser and schedule, the data, and where each of them stands."""
 
-# B batch
-import math
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,31 +8,21 @@ from typing import cast, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from widthwise._shared import RunError, TrainingError, generator_state, make_generator, restore_generator
 from widthwise.elastic import Elastic
-from widthwise.training.accuracy import calibration_batches, has_batch_norm, make_score
+from widthwise.training.accuracy import has_batch_norm
+from widthwise.training.batch import Batch
 from widthwise.training.checkpoint import Checkpoint
-from widthwise.training.network import Stream, build_elastic
+from widthwise.training.network import Splits, build_elastic, build_task
 from widthwise.training.optimiser import make_optimiser, make_schedule
 from widthwise.training.recipe import Recipe
-from widthwise.zoo import DataSplits
+from widthwise.training.stream import Stream
+from widthwise.training.task import Task
 
 __all__ = ["Batch", "Session"]
-
-
-@final
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
-    """Samples of one step: their places in the training split, and which step of which epoch (both from 1) it is."""
-
-    indices: Tensor
-    epoch: int
-    step: int
-    is_last: bool
 
 
 @final
@@ -43,24 +31,28 @@ class Session:
     """What changes while a recipe is trained. It knows nothing of files."""
 
     recipe: Recipe
-    splits: DataSplits
+    task: Task
     model: Elastic
     optimiser: Optimizer
     schedule: LRScheduler
 
     @classmethod
-    def start(cls, recipe: Recipe, splits: DataSplits) -> "Session":
-        """Return the training of `recipe` on `splits` before its first step."""
+    def start(cls, recipe: Recipe, splits: Splits) -> "Session":
+        """Return the training of `recipe` on `splits` before its first step.
+
+        Raises:
+            RecipeError: Where data and network do not fit together.
+        """
         model = build_elastic(recipe)
+        task = build_task(recipe, splits, model.net)
         optimiser = make_optimiser(_trained(model, recipe), recipe.training)
-        num_steps = recipe.training.epochs * _num_steps(recipe, splits)
-        schedule = make_schedule(optimiser, recipe.training, num_steps)
-        return cls(recipe=recipe, splits=splits, model=model, optimiser=optimiser, schedule=schedule)
+        schedule = make_schedule(optimiser, recipe.training, recipe.training.epochs * task.num_batches)
+        return cls(recipe=recipe, task=task, model=model, optimiser=optimiser, schedule=schedule)
 
     @property
     def steps_per_epoch(self) -> int:
         """Number of batches in an epoch."""
-        return _num_steps(self.recipe, self.splits)
+        return self.task.num_batches
 
     @property
     def learning_rate(self) -> float:
@@ -68,15 +60,10 @@ class Session:
         return float(self.schedule.get_last_lr()[0])
 
     def batches(self, finished_epochs: int) -> Iterator[Batch]:
-        """Yield the batches of all epochs after the finished ones.
-
-        An epoch is a permutation of all training samples, cut into batches whose sizes differ by one at most: a small
-        last batch would give BatchNorm, and the strata of the law, too little to stand on.
-        """
+        """Yield the batches of all epochs after the finished ones, in the order of the task."""
         for epoch in range(finished_epochs + 1, self.recipe.training.epochs + 1):
             generator = make_generator(self.recipe.training.seed, Stream.ORDER, epoch)
-            order = torch.randperm(len(self.splits.train), generator=generator)
-            parts = order.tensor_split(self.steps_per_epoch)
+            parts = self.task.order(generator)
             for step, indices in enumerate(parts, start=1):
                 yield Batch(indices=indices, epoch=epoch, step=step, is_last=step == len(parts))
 
@@ -86,10 +73,9 @@ class Session:
         Raises:
             TrainingError: Where the loss is not finite; the weights are as before the step.
         """
-        inputs, labels = (tensor[batch.indices] for tensor in self.splits.train.tensors)
         net = _trained(self.model, self.recipe).train()
         with _seeded(self.recipe.training.seed, batch):
-            loss = _loss(net, inputs, labels)
+            loss = self.task.loss(net, batch)
         value = float(loss.detach())
         if not torch.isfinite(loss.detach()):
             raise TrainingError(
@@ -105,20 +91,20 @@ class Session:
         return value
 
     def validate(self) -> dict[str, float]:
-        """Return the accuracy on the validation split: at full width, and at the lowest width where widths are trained.
+        """Return the score on the validation split: at full width, and at the lowest width where widths are trained.
 
         A network with BatchNorm is recalibrated for the lowest width; its own statistics belong to the full one.
         """
-        score = make_score(self.splits.validation)
-        scores = {"accuracy": score(self.model)}
+        score = self.task.score()
+        scores = {score.name: score(self.model)}
         if self.recipe.training.method == "structural":
             lowest = self.recipe.elastic.make_law().lowest
             if has_batch_norm(self.model.net):
-                batches = calibration_batches(self.splits, self.recipe.training.seed)
-                scores["accuracy_lowest"] = score(self.model.extract(lowest, calibrate=batches))
+                small = self.model.extract(lowest, calibrate=self.task.calibration_batches())
+                scores[f"{score.name}_lowest"] = score(small)
             else:
                 with self.model.at(lowest):
-                    scores["accuracy_lowest"] = score(self.model)
+                    scores[f"{score.name}_lowest"] = score(self.model)
         return scores
 
     def capture(self) -> Checkpoint:
@@ -153,17 +139,9 @@ class Session:
         restore_generator(self.model.generator, widths)
 
 
-def _num_steps(recipe: Recipe, splits: DataSplits) -> int:
-    return math.ceil(len(splits.train) / recipe.training.batch_size)
-
-
 def _trained(model: Elastic, recipe: Recipe) -> nn.Module:
     """Return what the loss is taken of: the elastic model, or for method "plain" the network in it."""
     return model if recipe.training.method == "structural" else model.net
-
-
-def _loss(net: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-    return net.loss((inputs, labels), cross_entropy) if isinstance(net, Elastic) else cross_entropy(net(inputs), labels)
 
 
 @contextmanager
