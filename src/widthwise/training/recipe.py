@@ -62,7 +62,8 @@ class ModelSection(_Section):
 class TrainingSection(_Section):
     """How the weights are fitted.
 
-    `learning_rate` is the highest one of the schedule. `momentum` is for sgd, 0.9 where None. `grad_clip` is the
+    `learning_rate` is the highest one of the schedule, reached after the share `warmup` of the steps (None: 0.3 of them
+    in one cycle, else at once). `momentum` is for sgd, 0.9 where None. `grad_clip` is the
     largest norm of the gradient, unlimited where None. Method "structural" draws widths, "plain" trains the bare
     network at full width.
     """
@@ -71,7 +72,8 @@ class TrainingSection(_Section):
     batch_size: Annotated[int, Field(ge=1)] = 128
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
     schedule: Schedule = "one_cycle"
-    optimizer: Literal["adam", "sgd"] = "adam"
+    warmup: Annotated[float, Field(gt=0, lt=1)] | None = None
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     grad_clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
