@@ -1,5 +1,6 @@
 """`widthwise train`: one training run into a run directory."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +16,8 @@ from widthwise.training import train as train_run
 __all__ = ["EXAMPLE", "train"]
 
 EXAMPLE = "widthwise train mnist-mlp --data ../data --out runs/mnist --set epochs=3"
+
+_MOST_NAMED = 4
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A name of `widthwise recipes`, or a TOML file.")]
 Out = Annotated[
@@ -84,8 +87,16 @@ def _summarize(run: Run) -> None:
     say(f"validation {name.replace('_', ' ')} at full width: {format_score(float(str(last[name])), name)}")
     if f"{name}_lowest" in last:
         lowest = format_score(float(str(last[f"{name}_lowest"])), name)
-        units = describe_widths(state.widths_trained["lowest"])
+        units = _describe_narrowest(state.widths_trained)
         say(f"at the narrowest width ({units}): {lowest}")
     if state.training_cost_epochs is not None and run.recipe.training.method == "structural":
         say(f"training cost as many MACs as {state.training_cost_epochs:.2g} epochs of plain training")
     say(f"next: widthwise curve {run.path}")
+
+
+def _describe_narrowest(trained: Mapping[str, Mapping[str, int]]) -> str:
+    """Return the units of the groups that shrink, the first of them where there are many."""
+    shrinking = {name: kept for name, kept in trained["lowest"].items() if kept < trained["full"][name]}
+    named = dict(list(shrinking.items())[:_MOST_NAMED])
+    rest = f" and {len(shrinking) - len(named)} more" if len(shrinking) > len(named) else ""
+    return describe_widths(named) + rest

@@ -45,7 +45,10 @@ class _Section(BaseModel):
 
 
 class DataSection(_Section):
-    """Which data set, the shape of one input, and how many samples of each split (`limit`; None for all)."""
+    """Which data set, the shape of one input, and how many samples of each split (`limit`; None for all).
+
+    Samples of a text are windows of it; `input_shape` is then the number of their tokens, alone in its list.
+    """
 
     name: str
     input_shape: list[Annotated[int, Field(ge=1)]]
@@ -149,9 +152,10 @@ class Recipe(_Section):
 
     def smoke(self) -> "Recipe":
         """Return the recipe for a test of the pipes: one epoch on a few hundred samples, nothing expected of it."""
+        limit = min(_SMOKE_SAMPLES, self.data.limit or _SMOKE_SAMPLES)
         return self.model_copy(
             update={
-                "data": self.data.model_copy(update={"limit": _SMOKE_SAMPLES}),
+                "data": self.data.model_copy(update={"limit": limit}),
                 "training": self.training.model_copy(update={"epochs": 1}),
                 "expected": None,
             }
