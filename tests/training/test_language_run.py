@@ -30,7 +30,9 @@ def test_a_resumed_training_of_a_language_model_is_bit_equal(text: str, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "overrides", [[], ["method=plain"], ["elastic.sandwich=3"]], ids=["split", "plain", "sandwich"]
+    "overrides",
+    [[], ["method=plain"], ["elastic.sandwich=3"], ["precision=bfloat16"]],
+    ids=["split", "plain", "stack", "bfloat16"],
 )
 def test_a_language_model_that_carries_its_state_learns(overrides: list[str], tmp_path: Path) -> None:
     run = train(parse_recipe(TEXT, overrides=overrides), tmp_path)

@@ -159,8 +159,9 @@ def error_of(text: str, *overrides: str) -> str:
             "epochs = 8",
             "epochs = 8\nepoch = 9",
             (
-                "mine.toml: expected one of the keys epochs, batch_size, learning_rate, schedule, warmup, optimizer, "
-                "momentum, weight_decay, grad_clip, seed, method in [training], got 'epoch'; did you mean 'epochs'?"
+                "mine.toml: expected one of the keys epochs, batch_size, learning_rate, schedule, warmup, "
+                "optimizer, momentum, weight_decay, grad_clip, precision, device, seed, method "
+                "in [training], got 'epoch'; did you mean 'epochs'?"
             ),
         ),
         (
@@ -186,6 +187,14 @@ def error_of(text: str, *overrides: str) -> str:
             "mine.toml: expected training.learning_rate to be a finite number, got nan",
         ),
         ("epochs = 8", "epochs = 8\nwarmup = 1.0", "mine.toml: expected training.warmup to be less than 1, got 1.0"),
+        (
+            "epochs = 8",
+            "epochs = 8\nprecision = 'float16'",
+            (
+                "mine.toml: [training] precision = 'float16' needs a GPU: expected device = 'cuda', got 'cpu'; use "
+                "'bfloat16'"
+            ),
+        ),
         (
             "epochs = 8",
             "epochs = 8\nmomentum = 0.5",

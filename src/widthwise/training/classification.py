@@ -13,6 +13,7 @@ from widthwise.curves import Score
 from widthwise.graph import Example
 from widthwise.training.accuracy import calibration_batches, make_score
 from widthwise.training.batch import Batch
+from widthwise.training.device import device_of
 from widthwise.training.recipe import Recipe
 from widthwise.training.task import SplitName, Task, take_loss
 from widthwise.zoo import DataSplits
@@ -52,7 +53,8 @@ class Classification(Task):
 
     def loss(self, net: nn.Module, batch: Batch) -> Tensor:
         """Return the cross entropy of a batch."""
-        inputs, labels = (tensor[batch.indices] for tensor in self._splits.train.tensors)
+        device = device_of(net)
+        inputs, labels = (tensor[batch.indices].to(device) for tensor in self._splits.train.tensors)
         return take_loss(net, (inputs, labels), cross_entropy)
 
     def score(self, split: SplitName = "validation") -> Score[tuple[Tensor, Tensor]]:

@@ -18,6 +18,7 @@ from widthwise._shared import RecipeError, make_generator
 from widthwise.curves import Score
 from widthwise.graph import Example
 from widthwise.training.batch import Batch
+from widthwise.training.device import device_of
 from widthwise.training.reading import Reading, State
 from widthwise.training.recipe import Recipe
 from widthwise.training.stream import Stream
@@ -89,7 +90,8 @@ class Language(Task):
     def loss(self, net: nn.Module, batch: Batch) -> Tensor:
         """Return the cross entropy per token of a batch; the state after it, without its gradients, is kept."""
         places_BT = batch.indices.unsqueeze(1) + torch.arange(self._length)
-        inputs, targets = (self._reading.lay(self._splits.train[places_BT + shift]) for shift in (0, 1))
+        device = device_of(net)
+        inputs, targets = (self._reading.lay(self._splits.train[places_BT + shift]).to(device) for shift in (0, 1))
         before = self._reading.first_state(inputs) if batch.step == 1 else self._state
         after: list[State] = []
 
@@ -101,7 +103,8 @@ class Language(Task):
             return cross_entropy(logits.flatten(0, 1), targets.flatten())
 
         loss = take_loss(net, (self._reading.arguments(inputs, before), targets), criterion)
-        self._state = (after[0][0].detach(), after[0][1].detach()) if after else None
+        # Autocast may have cast it down, and what is handed in next time must be as wide as the first was.
+        self._state = (after[0][0].detach().float(), after[0][1].detach().float()) if after else None
         return loss
 
     def score(self, split: SplitName = "validation") -> Score[tuple[Tensor, Tensor]]:
@@ -167,7 +170,7 @@ class TokenLoss:
 
     def __call__(self, net: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Return one number per window."""
-        inputs, targets = batch
+        inputs, targets = (part.to(device_of(net)) for part in batch)
         if self.reading.state_shape is not None:
             return self._follow(net, inputs, targets)
         logits, wanted = net(self.reading.lay(inputs)), self.reading.lay(targets)

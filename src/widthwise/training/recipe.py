@@ -18,6 +18,7 @@ from widthwise.elastic import Distillation, Law, make_law
 from widthwise.elastic.distillation import Divergence
 from widthwise.elastic.law import Distribution, Reach, Rescale, Sharing
 from widthwise.training.overrides import apply_overrides, near_names
+from widthwise.training.precision import PrecisionName
 from widthwise.training.toml import format_toml
 
 __all__ = [
@@ -67,8 +68,9 @@ class TrainingSection(_Section):
 
     `learning_rate` is the highest one of the schedule, reached after the share `warmup` of the steps (None: 0.3 of them
     in one cycle, else at once). `momentum` is for sgd, 0.9 where None. `grad_clip` is the
-    largest norm of the gradient, unlimited where None. Method "structural" draws widths, "plain" trains the bare
-    network at full width.
+    largest norm of the gradient, unlimited where None. `precision` is that in which the loss is computed (weights and
+    scores are float32), `device` where. Method "structural" draws widths, "plain" trains the bare network at full
+    width.
     """
 
     epochs: Annotated[int, Field(ge=1)]
@@ -80,8 +82,16 @@ class TrainingSection(_Section):
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     grad_clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    precision: PrecisionName = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
     seed: Annotated[int, Field(ge=0)] = 0
     method: Method = "structural"
+
+    @model_validator(mode="after")
+    def _check_precision(self) -> "TrainingSection":
+        if self.precision == "float16" and self.device == "cpu":
+            raise ValueError("precision = 'float16' needs a GPU: expected device = 'cuda', got 'cpu'; use 'bfloat16'")
+        return self
 
     @model_validator(mode="after")
     def _check_momentum(self) -> "TrainingSection":

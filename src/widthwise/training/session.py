@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from widthwise._shared import RunError, TrainingError, generator_state, make_generator, restore_generator
+from widthwise._shared import RecipeError, RunError, TrainingError, generator_state, make_generator, restore_generator
 from widthwise.elastic import Elastic
 from widthwise.training.accuracy import has_batch_norm
 from widthwise.training.batch import Batch
 from widthwise.training.checkpoint import Checkpoint
 from widthwise.training.network import Splits, build_elastic, build_task
 from widthwise.training.optimiser import make_optimiser, make_schedule
+from widthwise.training.precision import Precision
 from widthwise.training.recipe import Recipe
 from widthwise.training.stream import Stream
 from widthwise.training.task import Task
@@ -35,19 +36,21 @@ class Session:
     model: Elastic
     optimiser: Optimizer
     schedule: LRScheduler
+    precision: Precision
 
     @classmethod
     def start(cls, recipe: Recipe, splits: Splits) -> "Session":
         """Return the training of `recipe` on `splits` before its first step.
 
         Raises:
-            RecipeError: Where data and network do not fit together.
+            RecipeError: Where data and network do not fit together, or there is no such device.
         """
-        model = build_elastic(recipe)
+        model = build_elastic(recipe).to(_find_device(recipe))
         task = build_task(recipe, splits, model.net)
         optimiser = make_optimiser(_trained(model, recipe), recipe.training)
         schedule = make_schedule(optimiser, recipe.training, recipe.training.epochs * task.num_batches)
-        return cls(recipe=recipe, task=task, model=model, optimiser=optimiser, schedule=schedule)
+        precision = Precision(recipe.training.precision, recipe.training.device)
+        return cls(recipe=recipe, task=task, model=model, optimiser=optimiser, schedule=schedule, precision=precision)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -74,7 +77,7 @@ class Session:
             TrainingError: Where the loss is not finite; the weights are as before the step.
         """
         net = _trained(self.model, self.recipe).train()
-        with _seeded(self.recipe.training.seed, batch):
+        with _seeded(self.recipe.training.seed, batch, self.recipe.training.device), self.precision.autocast():
             loss = self.task.loss(net, batch)
         value = float(loss.detach())
         if not torch.isfinite(loss.detach()):
@@ -83,11 +86,9 @@ class Session:
                 f"(learning rate {self.learning_rate:.3g}); lower training.learning_rate or set training.grad_clip"
             )
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.recipe.training.grad_clip is not None:
-            nn.utils.clip_grad_norm_(net.parameters(), self.recipe.training.grad_clip)
-        self.optimiser.step()
-        self.schedule.step()
+        self.precision.backward(loss)
+        if self.precision.step(self.optimiser, net, self.recipe.training.grad_clip):
+            self.schedule.step()
         return value
 
     def validate(self) -> dict[str, float]:
@@ -114,6 +115,7 @@ class Session:
             "schedule": {key: value for key, value in self.schedule.state_dict().items() if not callable(value)},
             "widths": generator_state(self.model.generator),
             "elastic": self.model.elastic_state(),
+            "precision": self.precision.state(),
         }
         return Checkpoint(weights=self.model.state_dict(), state=state)
 
@@ -129,6 +131,7 @@ class Session:
             self.model.load_elastic_state(cast("dict[str, Tensor]", state["elastic"]))
             self.optimiser.load_state_dict(cast("dict[str, object]", state["optimiser"]))
             self.schedule.load_state_dict(cast("dict[str, object]", state["schedule"]))
+            self.precision.load_state(cast("dict[str, object]", state.get("precision", {})))
             widths = cast("Tensor", state["widths"])
         except (KeyError, RuntimeError, ValueError) as cause:
             reason = shorten(str(cause), 200, placeholder=" ...")
@@ -145,10 +148,21 @@ def _trained(model: Elastic, recipe: Recipe) -> nn.Module:
 
 
 @contextmanager
-def _seeded(seed: int, batch: Batch) -> Generator[None]:
-    """Seed the global generator of the CPU for one step, for layers such as nn.Dropout; put it back then."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(
-            make_generator(seed, Stream.DROPOUT, batch.epoch, batch.step).initial_seed()
-        )
+def _seeded(seed: int, batch: Batch, device: str) -> Generator[None]:
+    """Seed the global generators for one step, for layers such as nn.Dropout; put them back then."""
+    on_gpu = device == "cuda"
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if on_gpu else []):
+        number = make_generator(seed, Stream.DROPOUT, batch.epoch, batch.step).initial_seed()
+        torch.default_generator.manual_seed(number)
+        if on_gpu:
+            torch.cuda.manual_seed(number)
         yield
+
+
+def _find_device(recipe: Recipe) -> torch.device:
+    if recipe.training.device == "cuda" and not torch.cuda.is_available():
+        raise RecipeError(
+            f"recipe {recipe.name}: expected a GPU for training.device = 'cuda', got none that torch can use; set "
+            "training.device=cpu"
+        )
+    return torch.device(recipe.training.device)
