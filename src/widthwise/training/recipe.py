@@ -66,6 +66,7 @@ class ModelSection(_Section):
 class TrainingSection(_Section):
     """How the weights are fitted.
 
+    A step of the optimiser follows the mean gradient of `accumulate` batches, fewer at the end of an epoch.
     `learning_rate` is the highest one of the schedule, reached after the share `warmup` of the steps (None: 0.3 of them
     in one cycle, else at once). `momentum` is for sgd, 0.9 where None. `grad_clip` is the
     largest norm of the gradient, unlimited where None. `precision` is that in which the loss is computed (weights and
@@ -75,6 +76,7 @@ class TrainingSection(_Section):
 
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)] = 128
+    accumulate: Annotated[int, Field(ge=1)] = 1
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
     schedule: Schedule = "one_cycle"
     warmup: Annotated[float, Field(gt=0, lt=1)] | None = None

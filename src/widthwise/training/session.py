@@ -1,5 +1,6 @@
 """A training under way, in memory: the model, its optimiser and schedule, the data, and where each of them stands."""
 
+import math
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,7 +49,8 @@ class Session:
         model = build_elastic(recipe).to(_find_device(recipe))
         task = build_task(recipe, splits, model.net)
         optimiser = make_optimiser(_trained(model, recipe), recipe.training)
-        schedule = make_schedule(optimiser, recipe.training, recipe.training.epochs * task.num_batches)
+        num_steps = recipe.training.epochs * math.ceil(task.num_batches / recipe.training.accumulate)
+        schedule = make_schedule(optimiser, recipe.training, num_steps)
         precision = Precision(recipe.training.precision, recipe.training.device)
         return cls(recipe=recipe, task=task, model=model, optimiser=optimiser, schedule=schedule, precision=precision)
 
@@ -71,7 +73,7 @@ class Session:
                 yield Batch(indices=indices, epoch=epoch, step=step, is_last=step == len(parts))
 
     def step(self, batch: Batch) -> float:
-        """Return the loss on the batch, after one step of the optimiser on it.
+        """Return the loss on the batch, after one step of the optimiser on it and those accumulated before it.
 
         Raises:
             TrainingError: Where the loss is not finite; the weights are as before the step.
@@ -85,9 +87,13 @@ class Session:
                 f"expected a finite loss, got {value} at epoch {batch.epoch}, step {batch.step} "
                 f"(learning rate {self.learning_rate:.3g}); lower training.learning_rate or set training.grad_clip"
             )
-        self.optimiser.zero_grad(set_to_none=True)
-        self.precision.backward(loss)
-        if self.precision.step(self.optimiser, net, self.recipe.training.grad_clip):
+        place = (batch.step - 1) % self.recipe.training.accumulate
+        if place == 0:
+            self.optimiser.zero_grad(set_to_none=True)
+        left = self.task.num_batches - (batch.step - 1 - place)
+        size = min(self.recipe.training.accumulate, left)
+        self.precision.backward(loss / size)
+        if place == size - 1 and self.precision.step(self.optimiser, net, self.recipe.training.grad_clip):
             self.schedule.step()
         return value
 
