@@ -79,10 +79,12 @@ def _train(recipe: Recipe, folder: Path, *, data: Path | None, smoke: bool, over
 
 def _summarize(run: Run) -> None:
     state = run.state
-    say(f"{run.recipe.name}: {state.epochs} epochs in {state.training_seconds:.0f} s")
+    say(f"{run.recipe.name}: {state.finished_epochs} epochs in {state.training_seconds:.0f} s")
     if not (metrics := run.read_metrics()):
         return
-    last = metrics[-1]
+    if state.best_epoch is not None:
+        say(f"kept the weights of epoch {state.best_epoch}, the best of {state.finished_epochs}")
+    last = metrics[-1 if state.best_epoch is None else state.best_epoch - 1]
     name = score_name(run.recipe)
     say(f"validation {name.replace('_', ' ')} at full width: {format_score(float(str(last[name])), name)}")
     if f"{name}_lowest" in last:

@@ -68,10 +68,11 @@ class TrainingSection(_Section):
 
     A step of the optimiser follows the mean gradient of `accumulate` batches, fewer at the end of an epoch.
     `learning_rate` is the highest one of the schedule, reached after the share `warmup` of the steps (None: 0.3 of them
-    in one cycle, else at once). `momentum` is for sgd, 0.9 where None. `grad_clip` is the
-    largest norm of the gradient, unlimited where None. `precision` is that in which the loss is computed (weights and
-    scores are float32), `device` where. Method "structural" draws widths, "plain" trains the bare network at full
-    width.
+    in one cycle, else at once). `momentum` is for sgd, 0.9 where None. `grad_clip` is the largest norm of the gradient,
+    unlimited where None. A training stops that got no better in `patience` epochs, by the mean of the validation scores
+    at full and at narrowest width, and the best epoch's weights are kept. `precision` is that in which the loss is
+    computed (weights and scores are float32), `device` where. Method "structural" draws widths, "plain" trains the bare
+    network at full width.
     """
 
     epochs: Annotated[int, Field(ge=1)]
@@ -84,6 +85,7 @@ class TrainingSection(_Section):
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     grad_clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
     precision: PrecisionName = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
     seed: Annotated[int, Field(ge=0)] = 0

@@ -1,7 +1,7 @@
 """A training under way, in memory: the model, its optimiser and schedule, the data, and where each of them stands."""
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from textwrap import shorten
@@ -19,6 +19,7 @@ from widthwise.training.batch import Batch
 from widthwise.training.checkpoint import Checkpoint
 from widthwise.training.network import Splits, build_elastic, build_task
 from widthwise.training.optimiser import make_optimiser, make_schedule
+from widthwise.training.patience import Patience
 from widthwise.training.precision import Precision
 from widthwise.training.recipe import Recipe
 from widthwise.training.stream import Stream
@@ -38,6 +39,7 @@ class Session:
     optimiser: Optimizer
     schedule: LRScheduler
     precision: Precision
+    patience: Patience
 
     @classmethod
     def start(cls, recipe: Recipe, splits: Splits) -> "Session":
@@ -52,7 +54,16 @@ class Session:
         num_steps = recipe.training.epochs * math.ceil(task.num_batches / recipe.training.accumulate)
         schedule = make_schedule(optimiser, recipe.training, num_steps)
         precision = Precision(recipe.training.precision, recipe.training.device)
-        return cls(recipe=recipe, task=task, model=model, optimiser=optimiser, schedule=schedule, precision=precision)
+        patience = Patience(recipe.training.patience, higher_is_better=task.score().higher_is_better)
+        return cls(
+            recipe=recipe,
+            task=task,
+            model=model,
+            optimiser=optimiser,
+            schedule=schedule,
+            precision=precision,
+            patience=patience,
+        )
 
     @property
     def steps_per_epoch(self) -> int:
@@ -65,8 +76,10 @@ class Session:
         return float(self.schedule.get_last_lr()[0])
 
     def batches(self, finished_epochs: int) -> Iterator[Batch]:
-        """Yield the batches of all epochs after the finished ones, in the order of the task."""
+        """Yield the batches of the epochs after the finished ones, in the order of the task, while patience lasts."""
         for epoch in range(finished_epochs + 1, self.recipe.training.epochs + 1):
+            if self.patience.is_over(epoch - 1):
+                return
             generator = make_generator(self.recipe.training.seed, Stream.ORDER, epoch)
             parts = self.task.order(generator)
             for step, indices in enumerate(parts, start=1):
@@ -114,6 +127,19 @@ class Session:
                     scores[f"{score.name}_lowest"] = score(self.model)
         return scores
 
+    def judge(self, epoch: int, scores: Mapping[str, float]) -> None:
+        """Remember the weights where patience is limited and no epoch before this one was better."""
+        self.patience.see(epoch, scores, self.model.state_dict(), self.model.elastic_state())
+
+    def settle(self) -> int | None:
+        """Return the best epoch, whose weights are then those of the model; None, and nothing, without patience."""
+        best = self.patience.best
+        if best is None:
+            return None
+        self.model.load_state_dict(dict(best.weights))
+        self.model.load_elastic_state(best.elastic)
+        return best.epoch
+
     def capture(self) -> Checkpoint:
         """Return all that `restore` needs to go on from here."""
         state: dict[str, object] = {
@@ -122,6 +148,7 @@ class Session:
             "widths": generator_state(self.model.generator),
             "elastic": self.model.elastic_state(),
             "precision": self.precision.state(),
+            "best": self.patience.state(),
         }
         return Checkpoint(weights=self.model.state_dict(), state=state)
 
@@ -138,6 +165,7 @@ class Session:
             self.optimiser.load_state_dict(cast("dict[str, object]", state["optimiser"]))
             self.schedule.load_state_dict(cast("dict[str, object]", state["schedule"]))
             self.precision.load_state(cast("dict[str, object]", state.get("precision", {})))
+            self.patience.load_state(cast("dict[str, object]", state.get("best", {})))
             widths = cast("Tensor", state["widths"])
         except (KeyError, RuntimeError, ValueError) as cause:
             reason = shorten(str(cause), 200, placeholder=" ...")
