@@ -1,8 +1,8 @@
 import pytest
 
-from benchmarks.recipes.measure import RECIPES, RESULTS, add_expected, expected_section
+from benchmarks.recipes.measure import RECIPES, RESULTS, SHORT, add_expected, expected_section
 from benchmarks.record import Record
-from widthwise.training import list_recipes
+from widthwise.training import list_recipes, load_recipe
 
 RESULT = {"minutes": 1.234, "accuracy": {"1": 98.04, "0.25": 97.55, "0.0625": 95.0}}
 
@@ -21,6 +21,8 @@ def test_a_section_takes_the_place_of_the_former_one() -> None:
 @pytest.mark.parametrize("name", list_recipes())
 def test_what_a_recipe_promises_is_what_was_measured(name: str) -> None:
     cell = Record.read(RESULTS).find({"recipe": name})
-    assert cell is not None
+    assert (cell is None) == (load_recipe(name).expected is None) == (name not in SHORT)
+    if cell is None:
+        return
     text = (RECIPES / f"{name}.toml").read_text(encoding="utf-8")
     assert text == add_expected(text, cell.result)

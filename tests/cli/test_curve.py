@@ -2,11 +2,13 @@ import json
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from tests.cli.conftest import Invoke, error_line
 from widthwise._shared import MissingExtraError
 from widthwise.cli import curve as curve_verb
 from widthwise.curves import Curve, Score
+from widthwise.training.classification import Classification
 
 
 def test_the_curve_is_a_table_and_three_files(invoke: Invoke, run_copy: Path) -> None:
@@ -52,17 +54,17 @@ def test_points_that_are_measured_are_not_measured_again(
 ) -> None:
     assert invoke("curve", run_copy, "--widths", "1,0.5", "--no-latency").exit_code == 0
     before = (run_copy / "curve.json").read_text()
-    monkeypatch.setattr(curve_verb, "make_score", _refuse_to_score)
+    monkeypatch.setattr(Classification, "score", _refuse_to_score)
     result = invoke("curve", run_copy, "--widths", "1,0.5", "--no-latency")
     assert result.exit_code == 0, result.stderr
     assert (run_copy / "curve.json").read_text() == before
 
 
-def _refuse_to_score(*args: object) -> object:
-    def fail(net: object, batch: object) -> object:
+def _refuse_to_score(_: Classification, split: str = "validation") -> Score[int]:
+    def fail(net: object, batch: object) -> Tensor:
         raise AssertionError
 
-    return Score(fail, [1], name=str(args[1]) if len(args) > 1 else "accuracy")  # pyright: ignore[reportArgumentType]
+    return Score(fail, [1], name="accuracy" if split == "validation" else "test_accuracy")
 
 
 def test_without_the_plot_extra_a_line_names_it_and_the_rest_is_written(
@@ -159,7 +161,7 @@ def test_a_damaged_curve_is_kept_where_nothing_new_is_measured(
     invoke: Invoke, run_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (run_copy / "curve.json").write_text("{")
-    monkeypatch.setattr(curve_verb, "make_score", _refuse_to_score)
+    monkeypatch.setattr(Classification, "score", _refuse_to_score)
     assert invoke("curve", run_copy, "--no-latency").exit_code == 1
     assert (run_copy / "curve.damaged.json").read_text() == "{"
     assert not (run_copy / "curve.json").exists()

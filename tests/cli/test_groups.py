@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Invoke, error_line
+from widthwise.training import list_recipes
 
 MODULE = """
 import torch
@@ -73,7 +74,7 @@ def test_what_is_no_model_exits_2(invoke: Invoke) -> None:
     result = invoke("groups", "mnist-mpl")
     assert result.exit_code == 2
     assert error_line(result) == (
-        "expected a recipe (digits-mlp, fashion-mlp, mnist-mlp, mnist-mlp-paper), a run directory or module:factory, "
+        f"expected a recipe ({', '.join(list_recipes())}), a run directory or module:factory, "
         "got 'mnist-mpl'; see widthwise recipes"
     )
 

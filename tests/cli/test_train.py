@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Invoke, error_line
+from widthwise.cli.train import _describe_narrowest
 from widthwise.training import Run
 from widthwise.training.session import Batch, Session
 
@@ -171,6 +172,17 @@ def test_an_output_that_cannot_be_written_exits_1(invoke: Invoke, recipe_file: P
     result = invoke("train", recipe_file, "--out", tmp_path / "file" / "run")
     assert result.exit_code == 1
     assert error_line(result).startswith("expected to be able to write to the folder ")
+
+
+@pytest.mark.parametrize(
+    ("lowest", "words"),
+    [
+        ({"a": 1, "b": 8, "c": 2}, "a 1, c 2"),
+        (dict.fromkeys("abcdef", 1), "a 1, b 1, c 1, d 1 and 2 more"),
+    ],
+)
+def test_of_many_groups_the_first_that_shrink_are_named(lowest: dict[str, int], words: str) -> None:
+    assert _describe_narrowest({"lowest": lowest, "full": dict.fromkeys(lowest, 8)}) == words
 
 
 def test_missing_data_exits_1(invoke: Invoke, tmp_path: Path) -> None:

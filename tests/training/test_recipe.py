@@ -24,7 +24,17 @@ epochs = 8
 
 
 def test_the_recipes_of_the_package_are_listed() -> None:
-    assert list_recipes() == ["digits-mlp", "fashion-mlp", "mnist-mlp", "mnist-mlp-paper"]
+    assert list_recipes() == [
+        "cifar-resnet",
+        "cifar-vit",
+        "digits-mlp",
+        "fashion-mlp",
+        "mnist-mlp",
+        "mnist-mlp-paper",
+        "ptb-lstm",
+        "ptb-transformer",
+        "shrec-pointnet",
+    ]
 
 
 @pytest.mark.parametrize("name", list_recipes())
@@ -124,6 +134,7 @@ def test_smoke_is_one_epoch_on_few_samples() -> None:
     assert smoke.data.limit is not None
     assert smoke.data.limit < 1000
     assert smoke.expected is None
+    assert load_recipe("mnist-mlp", ["limit=10"]).smoke().data.limit == 10
 
 
 def test_name_and_expected_result_do_not_make_other_work() -> None:
@@ -148,8 +159,9 @@ def error_of(text: str, *overrides: str) -> str:
             "epochs = 8",
             "epochs = 8\nepoch = 9",
             (
-                "mine.toml: expected one of the keys epochs, batch_size, learning_rate, schedule, optimizer, momentum, "
-                "weight_decay, grad_clip, seed, method in [training], got 'epoch'; did you mean 'epochs'?"
+                "mine.toml: expected one of the keys epochs, batch_size, accumulate, learning_rate, schedule, warmup, "
+                "optimizer, momentum, weight_decay, grad_clip, patience, precision, device, seed, method "
+                "in [training], got 'epoch'; did you mean 'epochs'?"
             ),
         ),
         (
@@ -173,6 +185,15 @@ def error_of(text: str, *overrides: str) -> str:
             "epochs = 8",
             "epochs = 8\nlearning_rate = nan",
             "mine.toml: expected training.learning_rate to be a finite number, got nan",
+        ),
+        ("epochs = 8", "epochs = 8\nwarmup = 1.0", "mine.toml: expected training.warmup to be less than 1, got 1.0"),
+        (
+            "epochs = 8",
+            "epochs = 8\nprecision = 'float16'",
+            (
+                "mine.toml: [training] precision = 'float16' needs a GPU: expected device = 'cuda', got 'cpu'; use "
+                "'bfloat16'"
+            ),
         ),
         (
             "epochs = 8",
@@ -223,7 +244,7 @@ def test_an_override_is_typed_by_the_recipe() -> None:
 
 def test_an_unknown_recipe_is_told_with_the_near_one() -> None:
     expected = re.escape(
-        "expected one of the recipes digits-mlp, fashion-mlp, mnist-mlp, mnist-mlp-paper, or a .toml file, "
+        f"expected one of the recipes {', '.join(list_recipes())}, or a .toml file, "
         "got 'mnist-mpl'; did you mean 'mnist-mlp'"
     )
     with pytest.raises(RecipeError, match=expected):

@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -86,6 +86,13 @@ class CountingSession:
 
     def validate(self) -> dict[str, float]:
         return {"accuracy": 0.5}
+
+    def judge(self, epoch: int, scores: Mapping[str, float]) -> None:
+        assert epoch <= self.recipe.training.epochs
+        assert scores == {"accuracy": 0.5}
+
+    def settle(self) -> int | None:
+        return None
 
     def capture(self) -> Checkpoint:
         return Checkpoint(weights=self.model.state_dict(), state={"elastic": self.model.elastic_state()})

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -5,7 +7,7 @@ from tests.training.conftest import TINY
 from widthwise._shared import RunError
 from widthwise.training import Recipe, calibration_batches, make_score, parse_recipe
 from widthwise.training.checkpoint import Checkpoint
-from widthwise.training.session import Session
+from widthwise.training.session import Batch, Session
 from widthwise.zoo import DataSplits
 
 
@@ -69,6 +71,33 @@ def test_gradients_are_clipped_where_the_recipe_asks_for_it(clouds: DataSplits) 
     session.step(next(session.batches(0)))
     after = torch.cat([tensor.flatten() for tensor in session.model.state_dict().values()])
     assert float((after - before).norm()) == pytest.approx(1e-4, rel=1e-2)
+
+
+def test_accumulated_batches_take_the_step_of_one_batch_of_all_their_samples(clouds: DataSplits) -> None:
+    told = ["method=plain", "optimizer=sgd", "momentum=0.0", "schedule=constant"]
+    parts = Session.start(parse_recipe(TINY, overrides=[*told, "accumulate=3"]), clouds)
+    whole = Session.start(parse_recipe(TINY, overrides=[*told, "batch_size=90"]), clouds)
+    batches = list(parts.batches(3))
+    assert len(batches) == 5
+    # Of five batches of thirty samples the last step has two.
+    for group in (batches[:3], batches[3:]):
+        for batch in group:
+            parts.step(batch)
+        indices = torch.cat([batch.indices for batch in group])
+        whole.step(Batch(indices=indices, epoch=4, step=1, is_last=False))
+        for one, other in zip(parts.model.net.parameters(), whole.model.net.parameters(), strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+
+
+def test_a_schedule_counts_the_steps_of_the_optimiser(clouds: DataSplits) -> None:
+    session = Session.start(parse_recipe(TINY, overrides=["schedule=cosine", "accumulate=3"]), clouds)
+    rates: list[float] = []
+    for batch in session.batches(3):
+        session.step(batch)
+        rates.append(session.learning_rate)
+    assert len(set(rates[:2])) == len(set(rates[2:4])) == 1
+    assert rates[0] > rates[2] > rates[4]
+    assert rates[4] == pytest.approx(0.025 * (1 + math.cos(math.pi * 2 / 8)), rel=1e-6)
 
 
 def test_a_checkpoint_of_other_settings_is_one_line(session: Session) -> None:

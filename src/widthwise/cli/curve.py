@@ -14,8 +14,7 @@ from widthwise.curves import Curve, Point
 from widthwise.curves import curve as measure_curve
 from widthwise.elastic import Elastic
 from widthwise.report import draw_curve, write_report
-from widthwise.training import Run, calibration_batches, make_score
-from widthwise.zoo import DataSplits
+from widthwise.training import Run, Splits, build_task
 
 __all__ = ["EXAMPLE", "curve", "draw", "measure"]
 
@@ -56,21 +55,23 @@ def curve(
 
 
 def measure(
-    run: Run, model: Elastic, splits: DataSplits, *, widths: list[float] | None = None, latency: bool = True
+    run: Run, model: Elastic, splits: Splits, *, widths: list[float] | None = None, latency: bool = True
 ) -> Curve:
     """Return the curve of a finished run, kept in its curve.json; BatchNorm is recalibrated on training samples.
 
     A curve.json that cannot be read is kept beside the new one, and a note tells so.
     """
     _set_aside(run.curve_path)
+    task = build_task(run.recipe, splits, model.net)
+    test = task.score("test")
     return measure_curve(
         model,
-        make_score(splits.validation),
+        task.score(),
         widths=widths,
-        calibrate=calibration_batches(splits, run.recipe.training.seed),
+        calibrate=task.calibration_batches(),
         latency=latency,
         path=run.curve_path,
-        extra_scores={"test_accuracy": make_score(splits.test, "test_accuracy")},
+        extra_scores={test.name: test},
     )
 
 

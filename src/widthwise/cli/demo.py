@@ -18,8 +18,7 @@ from widthwise.cli.points import export_stem
 from widthwise.curves import Point
 from widthwise.elastic import Elastic
 from widthwise.slicing import Exported
-from widthwise.training import Run, load_recipe, train
-from widthwise.zoo import DataSplits
+from widthwise.training import Run, Splits, load_recipe, train
 
 __all__ = ["EXAMPLE", "demo"]
 
@@ -77,7 +76,7 @@ def _run_all(folder: Path, *, tell: Callable[[str], None]) -> _Result:
     return _Result(run=run, full=full, point=point, exported=exported)
 
 
-def _export(run: Run, model: Elastic, point: Point, splits: DataSplits) -> Exported:
+def _export(run: Run, model: Elastic, point: Point, splits: Splits) -> Exported:
     stem = export_stem(run, point)
     try:
         return write_export(run, model, point, run.exports_path / f"{stem}.onnx", splits=splits)

@@ -25,17 +25,13 @@ from widthwise.cli.points import describe_widths, export_stem, open_run, pick_po
 from widthwise.curves import Limits, Point
 from widthwise.elastic import Elastic
 from widthwise.elastic import export as export_file
-from widthwise.graph import Example
 from widthwise.slicing import Exported
 from widthwise.slicing.formats import find_format
-from widthwise.training import Run, calibration_batches
-from widthwise.zoo import DataSplits
+from widthwise.training import Run, Splits, build_task
 
 __all__ = ["EXAMPLE", "describe_export", "export", "write_export"]
 
 EXAMPLE = "widthwise export runs/mnist --width 0.25 --format onnx"
-
-_NUM_COMPARED = 256
 
 Format = Literal["safetensors", "onnx", "pt2", "pt"]
 Width = Annotated[
@@ -91,7 +87,7 @@ def export(
 
 
 def write_export(
-    run: Run, model: Elastic, width: float | Point, path: Path, *, splits: DataSplits, max_bytes: int | None = None
+    run: Run, model: Elastic, width: float | Point, path: Path, *, splits: Splits, max_bytes: int | None = None
 ) -> Exported:
     """Return the checked file of the network at `width`, compared with the network on samples of the validation split.
 
@@ -116,15 +112,15 @@ def write_export(
     return replace(exported, path=path)
 
 
-def _write(run: Run, model: Elastic, width: float | Point, path: Path, splits: DataSplits) -> Exported:
-    inputs = splits.validation.tensors[0][:_NUM_COMPARED]
+def _write(run: Run, model: Elastic, width: float | Point, path: Path, splits: Splits) -> Exported:
+    task = build_task(run.recipe, splits, model.net)
     is_full = model.widths(width) == model.widths(1.0)
     return export_file(
         model,
         width,
         path,
-        calibrate=None if is_full else calibration_batches(splits, run.recipe.training.seed),
-        inputs=[Example(args=(part,), kwargs={}) for part in (inputs, inputs[:1])],
+        calibrate=None if is_full else task.calibration_batches(),
+        inputs=task.compared_inputs(),
     )
 
 

@@ -1,6 +1,7 @@
 """What verbs print on stdout: tables for people, JSON for programs."""
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -14,6 +15,8 @@ __all__ = ["format_bytes", "format_score", "make_table", "say", "say_json"]
 
 # A pipe has no width; a table must not be cut because of that.
 _PIPE_WIDTH = 160
+# Above it a perplexity says nothing.
+_LARGEST_ENTROPY = 50.0
 
 
 def say(content: object = "") -> None:
@@ -55,10 +58,13 @@ def format_bytes(count: int) -> str:
 
 
 def format_score(score: float, name: str) -> str:
-    """Return a score in words: an accuracy in percent, any other as a number.
+    """Return a score in words: an accuracy in percent, a cross entropy with the perplexity, any other as a number.
 
     Example:
-        >>> format_score(0.9731, "accuracy")
-        '97.31 %'
+        >>> format_score(0.9731, "accuracy"), format_score(4.6, "test_cross_entropy")
+        ('97.31 %', '4.6 (perplexity 99.48)')
     """
-    return f"{100 * score:.2f} %" if is_share(name, [score]) else f"{score:.4g}"
+    if is_share(name, [score]):
+        return f"{100 * score:.2f} %"
+    is_entropy = "cross_entropy" in name and score < _LARGEST_ENTROPY
+    return f"{score:.4g} (perplexity {math.exp(score):.4g})" if is_entropy else f"{score:.4g}"

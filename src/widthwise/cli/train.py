@@ -1,5 +1,6 @@
 """`widthwise train`: one training run into a run directory."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,12 +10,14 @@ from widthwise.cli.failure import report_note
 from widthwise.cli.options import AsJson, DataFolder
 from widthwise.cli.output import format_score, say, say_json
 from widthwise.cli.points import describe_widths
-from widthwise.training import Recipe, Run, load_recipe
+from widthwise.training import Recipe, Run, load_recipe, score_name
 from widthwise.training import train as train_run
 
 __all__ = ["EXAMPLE", "train"]
 
 EXAMPLE = "widthwise train mnist-mlp --data ../data --out runs/mnist --set epochs=3"
+
+_MOST_NAMED = 4
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A name of `widthwise recipes`, or a TOML file.")]
 Out = Annotated[
@@ -76,16 +79,26 @@ def _train(recipe: Recipe, folder: Path, *, data: Path | None, smoke: bool, over
 
 def _summarize(run: Run) -> None:
     state = run.state
-    say(f"{run.recipe.name}: {state.epochs} epochs in {state.training_seconds:.0f} s")
+    say(f"{run.recipe.name}: {state.finished_epochs} epochs in {state.training_seconds:.0f} s")
     if not (metrics := run.read_metrics()):
         return
-    last = metrics[-1]
-    full = format_score(float(str(last["accuracy"])), "accuracy")
-    say(f"validation accuracy at full width: {full}")
-    if "accuracy_lowest" in last:
-        lowest = format_score(float(str(last["accuracy_lowest"])), "accuracy")
-        units = describe_widths(state.widths_trained["lowest"])
+    if state.best_epoch is not None:
+        say(f"kept the weights of epoch {state.best_epoch}, the best of {state.finished_epochs}")
+    last = metrics[-1 if state.best_epoch is None else state.best_epoch - 1]
+    name = score_name(run.recipe)
+    say(f"validation {name.replace('_', ' ')} at full width: {format_score(float(str(last[name])), name)}")
+    if f"{name}_lowest" in last:
+        lowest = format_score(float(str(last[f"{name}_lowest"])), name)
+        units = _describe_narrowest(state.widths_trained)
         say(f"at the narrowest width ({units}): {lowest}")
     if state.training_cost_epochs is not None and run.recipe.training.method == "structural":
         say(f"training cost as many MACs as {state.training_cost_epochs:.2g} epochs of plain training")
     say(f"next: widthwise curve {run.path}")
+
+
+def _describe_narrowest(trained: Mapping[str, Mapping[str, int]]) -> str:
+    """Return the units of the groups that shrink, the first of them where there are many."""
+    shrinking = {name: kept for name, kept in trained["lowest"].items() if kept < trained["full"][name]}
+    named = dict(list(shrinking.items())[:_MOST_NAMED])
+    rest = f" and {len(shrinking) - len(named)} more" if len(shrinking) > len(named) else ""
+    return describe_widths(named) + rest

@@ -2,17 +2,21 @@
 
 from widthwise.training.accuracy import calibration_batches, is_right, make_score
 from widthwise.training.loop import train
-from widthwise.training.network import build_elastic, build_network, load_splits
+from widthwise.training.network import Splits, build_elastic, build_network, build_task, load_splits, score_name
 from widthwise.training.recipe import Recipe, list_recipes, load_recipe, parse_recipe
 from widthwise.training.run import Run, RunState, Status
+from widthwise.training.task import Task
 
 __all__ = [
     "Recipe",
     "Run",
     "RunState",
+    "Splits",
     "Status",
+    "Task",
     "build_elastic",
     "build_network",
+    "build_task",
     "calibration_batches",
     "is_right",
     "list_recipes",
@@ -20,5 +24,6 @@ __all__ = [
     "load_splits",
     "make_score",
     "parse_recipe",
+    "score_name",
     "train",
 ]

@@ -7,7 +7,8 @@ from torch.utils.data import TensorDataset
 
 from widthwise._shared import make_generator
 from widthwise.curves import Score
-from widthwise.training.network import Stream
+from widthwise.training.device import device_of
+from widthwise.training.stream import Stream
 from widthwise.zoo import DataSplits
 
 __all__ = ["calibration_batches", "has_batch_norm", "is_right", "make_score"]
@@ -25,7 +26,8 @@ def make_score(samples: TensorDataset, name: str = "accuracy") -> Score[tuple[Te
 
 def is_right(net: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     """Return for each sample of the batch whether the largest output is its label, a boolean tensor [B]."""
-    inputs, labels = batch
+    device = device_of(net)
+    inputs, labels = (part.to(device) for part in batch)
     return net(inputs).argmax(dim=1) == labels
 
 

@@ -32,6 +32,13 @@ class Checkpoint:
     weights: Mapping[str, Tensor]
     state: Mapping[str, object]
 
+    def read_kept(self) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+        """Return what a finished run keeps, weights and other tensors: of the best epoch where one is remembered."""
+        best = cast("Mapping[str, Mapping[str, Tensor]]", self.state.get("best", {}))
+        if best:
+            return best["weights"], best["elastic"]
+        return self.weights, cast("Mapping[str, Tensor]", self.state["elastic"])
+
 
 def save_checkpoint(folder: Path, epoch: int, checkpoint: Checkpoint) -> str | None:
     """Write the checkpoint after `epoch` finished epochs, and return the sha256 that `load_checkpoint` asks for.

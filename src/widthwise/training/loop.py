@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from widthwise._shared import RecipeError, RunError, TrainingError, track
+from widthwise.curves.table import is_share
 from widthwise.training.network import load_splits
 from widthwise.training.recipe import Recipe
 from widthwise.training.run import Run, RunState
@@ -95,18 +96,24 @@ def _first_state(session: Session, source: Path | None) -> RunState:
     recipe, model = session.recipe, session.model
     is_structural = recipe.training.method == "structural"
     lowest = recipe.elastic.make_law().lowest if is_structural else 1.0
-    cost = model.training_macs(num_draws=_NUM_DRAWS) / model.macs() if is_structural else 1.0
     return RunState(
         status="running",
         finished_epochs=0,
         epochs=recipe.training.epochs,
         widths_trained={"lowest": model.widths(lowest), "full": model.widths(1.0)},
-        training_cost_epochs=recipe.training.epochs * cost,
+        training_cost_epochs=_measure_cost(session, recipe.training.epochs),
         training_seconds=0.0,
         data_folder=None if source is None else str(source),
         checkpoint_sha256=None,
         weights_sha256={},
     )
+
+
+def _measure_cost(session: Session, num_epochs: int) -> float:
+    """Return the MACs of so many epochs in units of those of one epoch of a plain training."""
+    if session.recipe.training.method == "plain":
+        return float(num_epochs)
+    return num_epochs * session.model.training_macs(num_draws=_NUM_DRAWS) / session.model.macs()
 
 
 def _train_on(run: Run, session: Session, progress: bool | None) -> Run:
@@ -134,6 +141,7 @@ def _train_epochs(run: Run, session: Session, progress: bool | None) -> Run:
         if not batch.is_last:
             continue
         scores = session.validate()
+        session.judge(batch.epoch, scores)
         seconds = time.perf_counter() - began
         metrics = {
             "epoch": batch.epoch,
@@ -146,9 +154,15 @@ def _train_epochs(run: Run, session: Session, progress: bool | None) -> Run:
         bar.note(_describe(batch.epoch, num_epochs, scores))
         losses.clear()
         began = time.perf_counter()
-    return run.finish(session.model)
+    if run.state.finished_epochs < num_epochs:
+        run = run.advance(training_cost_epochs=_measure_cost(session, run.state.finished_epochs))
+    return run.finish(session.model, best_epoch=session.settle())
 
 
 def _describe(epoch: int, num_epochs: int, scores: dict[str, float]) -> str:
-    lowest = f", narrowest {scores['accuracy_lowest']:.1%}" if "accuracy_lowest" in scores else ""
-    return f"epoch {epoch}/{num_epochs}: full {scores['accuracy']:.1%}{lowest}"
+    words = [
+        f"{'narrowest' if name.endswith('_lowest') else 'full'} "
+        + (f"{score:.1%}" if is_share(name, [score]) else f"{score:.3f}")
+        for name, score in scores.items()
+    ]
+    return f"epoch {epoch}/{num_epochs}: {', '.join(words)}"

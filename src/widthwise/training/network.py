@@ -1,6 +1,8 @@
-"""From a recipe to the things that training works on: the network, its elastic model, the data."""
+"""From a recipe to the things that training works on: the network, its elastic model, the data, the task."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -8,16 +10,18 @@ from torch.utils.data import TensorDataset
 
 from widthwise._shared import RecipeError, make_generator
 from widthwise.elastic import Elastic, make_causal
+from widthwise.training.classification import Classification
+from widthwise.training.language import Language
+from widthwise.training.reading import Reading
 from widthwise.training.recipe import Recipe
-from widthwise.zoo import DataSplits, build_model, load_data
+from widthwise.training.stream import Stream
+from widthwise.training.task import Task
+from widthwise.zoo import DataSplits, TextSplits, build_model, list_data, load_data, load_text
 
-__all__ = ["Stream", "build_elastic", "build_network", "load_splits"]
+__all__ = ["Splits", "build_elastic", "build_network", "build_task", "load_splits", "score_name"]
 
-
-class Stream:
-    """What is drawn from the seed of a recipe: the second integer of each generator (the epoch is the third)."""
-
-    WEIGHTS, ORDER, DROPOUT, WIDTHS, CALIBRATION = range(5)
+Splits = DataSplits | TextSplits
+"""A data set of samples, or a text."""
 
 
 def build_network(recipe: Recipe) -> nn.Module:
@@ -34,14 +38,19 @@ def build_elastic(recipe: Recipe) -> Elastic:
     """Return the elastic model of a recipe, not trained yet.
 
     Raises:
-        RecipeError: As `build_network`.
+        RecipeError: As `build_network`, or where the network is for texts and the data is none, or the other way round.
         WidthwiseError: Where no width groups are found in the network.
     """
-    example = torch.zeros(2, *recipe.data.input_shape)
     net = build_network(recipe)
+    reading = Reading.of(net)
+    _check_kind(recipe, is_reading=reading is not None)
+    example = (torch.zeros(2, *recipe.data.input_shape),) if reading is None else _first_window(recipe, reading)
+    batch_dim = 0 if reading is None else reading.batch_dim
     return Elastic(
-        make_causal(net, (example,)) if recipe.elastic.causal else net,
-        (example,),
+        make_causal(net, example, batch_dim=batch_dim) if recipe.elastic.causal else net,
+        example,
+        batch_dim=batch_dim,
+        carried=None if reading is None else reading.carried,
         law=recipe.elastic.make_law(),
         output_affine=recipe.elastic.output_affine,
         unit_affine=recipe.elastic.unit_affine,
@@ -49,8 +58,17 @@ def build_elastic(recipe: Recipe) -> Elastic:
     )
 
 
-def load_splits(recipe: Recipe, folder: Path | None = None) -> DataSplits:
-    """Return the data of a recipe, cut to its `limit`.
+def build_task(recipe: Recipe, splits: Splits, net: nn.Module) -> Task:
+    """Return what a recipe learns from its data, with a network that `build_network` made.
+
+    Raises:
+        RecipeError: Where data and network do not fit together.
+    """
+    return Language(recipe, splits, net) if isinstance(splits, TextSplits) else Classification(recipe, splits)
+
+
+def load_splits(recipe: Recipe, folder: Path | None = None) -> Splits:
+    """Return the data of a recipe, cut to its `limit`: so many samples, or as many tokens as so many windows.
 
     Args:
         recipe: Names the data.
@@ -60,6 +78,8 @@ def load_splits(recipe: Recipe, folder: Path | None = None) -> DataSplits:
         DataError: Where the files are missing or damaged.
         RecipeError: Where the data has another shape than the recipe says.
     """
+    if _is_text(recipe):
+        return _load_text(recipe, folder)
     splits = load_data(recipe.data.name, folder)
     if list(splits.input_shape) != recipe.data.input_shape:
         raise RecipeError(
@@ -67,11 +87,47 @@ def load_splits(recipe: Recipe, folder: Path | None = None) -> DataSplits:
             f"from the data '{splits.name}'; set data.input_shape={list(splits.input_shape)}"
         )
     limit = recipe.data.limit
-    return DataSplits(
-        name=splits.name,
+    return replace(
+        splits,
         train=TensorDataset(*splits.train[:limit]),
         validation=TensorDataset(*splits.validation[:limit]),
         test=TensorDataset(*splits.test[:limit]),
-        num_classes=splits.num_classes,
-        input_shape=splits.input_shape,
     )
+
+
+def score_name(recipe: Recipe) -> str:
+    """Return the name of the score by which a recipe's networks are judged, as its metrics and its curve have it."""
+    return Language.score_name if _is_text(recipe) else Classification.score_name
+
+
+def _load_text(recipe: Recipe, folder: Path | None) -> TextSplits:
+    splits = load_text(recipe.data.name, folder)
+    if recipe.data.limit is None:
+        return splits
+    # The last token of a window is predicted from the one before it, and is the first of the next window.
+    end = recipe.data.limit * recipe.data.input_shape[0] + 1
+    return replace(splits, train=splits.train[:end], validation=splits.validation[:end], test=splits.test[:end])
+
+
+def _first_window(recipe: Recipe, reading: Reading) -> tuple[Any, ...]:
+    tokens = reading.lay(torch.zeros(2, *recipe.data.input_shape, dtype=torch.int64))
+    return reading.arguments(tokens, reading.first_state(tokens))
+
+
+def _is_text(recipe: Recipe) -> bool:
+    return recipe.data.name in list_data("language")
+
+
+def _check_kind(recipe: Recipe, *, is_reading: bool) -> None:
+    if is_reading != _is_text(recipe):
+        words = ("a text", "samples with labels")
+        wanted, got = words if is_reading else words[::-1]
+        raise RecipeError(
+            f"recipe {recipe.name}: expected data of {wanted} for the network '{recipe.model.name}', got "
+            f"'{recipe.data.name}', {got}; change data.name or model.name"
+        )
+    if is_reading and len(recipe.data.input_shape) != 1:
+        raise RecipeError(
+            f"recipe {recipe.name}: expected data.input_shape to be the tokens of a window, such as [35], got "
+            f"{recipe.data.input_shape}; give one number"
+        )

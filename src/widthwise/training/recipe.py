@@ -18,6 +18,7 @@ from widthwise.elastic import Distillation, Law, make_law
 from widthwise.elastic.distillation import Divergence
 from widthwise.elastic.law import Distribution, Reach, Rescale, Sharing
 from widthwise.training.overrides import apply_overrides, near_names
+from widthwise.training.precision import PrecisionName
 from widthwise.training.toml import format_toml
 
 __all__ = [
@@ -45,7 +46,10 @@ class _Section(BaseModel):
 
 
 class DataSection(_Section):
-    """Which data set, the shape of one input, and how many samples of each split (`limit`; None for all)."""
+    """Which data set, the shape of one input, and how many samples of each split (`limit`; None for all).
+
+    Samples of a text are windows of it; `input_shape` is then the number of their tokens, alone in its list.
+    """
 
     name: str
     input_shape: list[Annotated[int, Field(ge=1)]]
@@ -62,21 +66,36 @@ class ModelSection(_Section):
 class TrainingSection(_Section):
     """How the weights are fitted.
 
-    `learning_rate` is the highest one of the schedule. `momentum` is for sgd, 0.9 where None. `grad_clip` is the
-    largest norm of the gradient, unlimited where None. Method "structural" draws widths, "plain" trains the bare
+    A step of the optimiser follows the mean gradient of `accumulate` batches, fewer at the end of an epoch.
+    `learning_rate` is the highest one of the schedule, reached after the share `warmup` of the steps (None: 0.3 of them
+    in one cycle, else at once). `momentum` is for sgd, 0.9 where None. `grad_clip` is the largest norm of the gradient,
+    unlimited where None. A training stops that got no better in `patience` epochs, by the mean of the validation scores
+    at full and at narrowest width, and the best epoch's weights are kept. `precision` is that in which the loss is
+    computed (weights and scores are float32), `device` where. Method "structural" draws widths, "plain" trains the bare
     network at full width.
     """
 
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)] = 128
+    accumulate: Annotated[int, Field(ge=1)] = 1
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
     schedule: Schedule = "one_cycle"
-    optimizer: Literal["adam", "sgd"] = "adam"
+    warmup: Annotated[float, Field(gt=0, lt=1)] | None = None
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     grad_clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
+    precision: PrecisionName = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
     seed: Annotated[int, Field(ge=0)] = 0
     method: Method = "structural"
+
+    @model_validator(mode="after")
+    def _check_precision(self) -> "TrainingSection":
+        if self.precision == "float16" and self.device == "cpu":
+            raise ValueError("precision = 'float16' needs a GPU: expected device = 'cuda', got 'cpu'; use 'bfloat16'")
+        return self
 
     @model_validator(mode="after")
     def _check_momentum(self) -> "TrainingSection":
@@ -149,9 +168,10 @@ class Recipe(_Section):
 
     def smoke(self) -> "Recipe":
         """Return the recipe for a test of the pipes: one epoch on a few hundred samples, nothing expected of it."""
+        limit = min(_SMOKE_SAMPLES, self.data.limit or _SMOKE_SAMPLES)
         return self.model_copy(
             update={
-                "data": self.data.model_copy(update={"limit": _SMOKE_SAMPLES}),
+                "data": self.data.model_copy(update={"limit": limit}),
                 "training": self.training.model_copy(update={"epochs": 1}),
                 "expected": None,
             }

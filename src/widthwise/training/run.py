@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
@@ -35,9 +35,8 @@ from widthwise.training.checkpoint import (
     write_weights,
 )
 from widthwise.training.checksum import compute_checksum, describe_damage
-from widthwise.training.network import build_elastic, load_splits
+from widthwise.training.network import Splits, build_elastic, load_splits
 from widthwise.training.recipe import Recipe, parse_recipe
-from widthwise.zoo import DataSplits
 
 __all__ = ["Run", "RunState", "Status"]
 
@@ -56,7 +55,8 @@ class RunState(BaseModel):
     `training_cost_epochs` is the MACs of the whole training in units of those of one epoch of a plain training;
     `data_folder` is where the files of the data were, None for the usual places. `checkpoint_sha256` is what
     `save_checkpoint` returned for the last finished epoch, `weights_sha256` the checksum of each file of weights of
-    a finished run, by its name.
+    a finished run, by its name. `best_epoch` is the epoch that these weights are of in a training with patience, which
+    may have finished fewer than `epochs`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -70,6 +70,7 @@ class RunState(BaseModel):
     data_folder: str | None
     checkpoint_sha256: str | None
     weights_sha256: dict[str, str]
+    best_epoch: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,9 +195,14 @@ class Run:
                 f"expected one JSON object per line in {path}, got damaged content ({cause}); {_REMEDY}"
             ) from cause
 
-    def finish(self, model: Elastic) -> "Run":
-        """Return the run as finished, the weights of `model` on disk, any other tensors beside them."""
-        return self._finish(model.state_dict(), model.elastic_state())
+    def finish(self, model: Elastic, *, best_epoch: int | None = None) -> "Run":
+        """Return the run as finished, the weights of `model` on disk, any other tensors beside them.
+
+        Args:
+            model: With the weights to keep.
+            best_epoch: The epoch they are of, where that need not be the last one.
+        """
+        return self._finish(model.state_dict(), model.elastic_state(), best_epoch=best_epoch)
 
     def find_damage(self) -> str | None:
         """Return what is wrong with the weights of a finished run, None where they are as they were written."""
@@ -214,7 +220,7 @@ class Run:
             checkpoint = self.read_checkpoint()
         except RunError as cause:
             raise RunError(f"{self.find_damage()}, and no whole checkpoint to take it from; {_REMEDY}") from cause
-        return self._finish(checkpoint.weights, cast("Mapping[str, Tensor]", checkpoint.state["elastic"]))
+        return self._finish(*checkpoint.read_kept(), best_epoch=self.state.best_epoch)
 
     def load_model(self) -> Elastic:
         """Return the trained elastic model, in eval mode.
@@ -247,7 +253,7 @@ class Run:
             ) from cause
         return model.eval()
 
-    def load_data(self, folder: Path | None = None) -> DataSplits:
+    def load_data(self, folder: Path | None = None) -> Splits:
         """Return the data of the run, from `folder` or from where it was at training.
 
         Raises:
@@ -279,12 +285,14 @@ class Run:
     def _write_state(self) -> None:
         write_json(self.path / _RUN, {"schema": _SCHEMA, **self.state.model_dump()})
 
-    def _finish(self, weights: Mapping[str, Tensor], elastic: Mapping[str, Tensor]) -> "Run":
+    def _finish(self, weights: Mapping[str, Tensor], elastic: Mapping[str, Tensor], *, best_epoch: int | None) -> "Run":
         self._write_tensors(_WEIGHTS, weights)
         self._write_tensors(_ELASTIC, elastic)
         names = [_WEIGHTS, *([_ELASTIC] if elastic else [])]
         return self.advance(
-            status="finished", weights_sha256={name: compute_checksum(self.path / name) for name in names}
+            status="finished",
+            best_epoch=best_epoch,
+            weights_sha256={name: compute_checksum(self.path / name) for name in names},
         )
 
     def _write_tensors(self, name: str, tensors: Mapping[str, Tensor]) -> None:

@@ -1,8 +1,7 @@
 """A training under way, in memory: the model, its optimiser and schedule, the data, and where each of them stands."""
 
-# B batch
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from textwrap import shorten
@@ -10,31 +9,23 @@ from typing import cast, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from widthwise._shared import RunError, TrainingError, generator_state, make_generator, restore_generator
+from widthwise._shared import RecipeError, RunError, TrainingError, generator_state, make_generator, restore_generator
 from widthwise.elastic import Elastic
-from widthwise.training.accuracy import calibration_batches, has_batch_norm, make_score
+from widthwise.training.accuracy import has_batch_norm
+from widthwise.training.batch import Batch
 from widthwise.training.checkpoint import Checkpoint
-from widthwise.training.network import Stream, build_elastic
+from widthwise.training.network import Splits, build_elastic, build_task
 from widthwise.training.optimiser import make_optimiser, make_schedule
+from widthwise.training.patience import Patience
+from widthwise.training.precision import Precision
 from widthwise.training.recipe import Recipe
-from widthwise.zoo import DataSplits
+from widthwise.training.stream import Stream
+from widthwise.training.task import Task
 
 __all__ = ["Batch", "Session"]
-
-
-@final
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
-    """Samples of one step: their places in the training split, and which step of which epoch (both from 1) it is."""
-
-    indices: Tensor
-    epoch: int
-    step: int
-    is_last: bool
 
 
 @final
@@ -43,24 +34,41 @@ class Session:
     """What changes while a recipe is trained. It knows nothing of files."""
 
     recipe: Recipe
-    splits: DataSplits
+    task: Task
     model: Elastic
     optimiser: Optimizer
     schedule: LRScheduler
+    precision: Precision
+    patience: Patience
 
     @classmethod
-    def start(cls, recipe: Recipe, splits: DataSplits) -> "Session":
-        """Return the training of `recipe` on `splits` before its first step."""
-        model = build_elastic(recipe)
+    def start(cls, recipe: Recipe, splits: Splits) -> "Session":
+        """Return the training of `recipe` on `splits` before its first step.
+
+        Raises:
+            RecipeError: Where data and network do not fit together, or there is no such device.
+        """
+        model = build_elastic(recipe).to(_find_device(recipe))
+        task = build_task(recipe, splits, model.net)
         optimiser = make_optimiser(_trained(model, recipe), recipe.training)
-        num_steps = recipe.training.epochs * _num_steps(recipe, splits)
+        num_steps = recipe.training.epochs * math.ceil(task.num_batches / recipe.training.accumulate)
         schedule = make_schedule(optimiser, recipe.training, num_steps)
-        return cls(recipe=recipe, splits=splits, model=model, optimiser=optimiser, schedule=schedule)
+        precision = Precision(recipe.training.precision, recipe.training.device)
+        patience = Patience(recipe.training.patience, higher_is_better=task.score().higher_is_better)
+        return cls(
+            recipe=recipe,
+            task=task,
+            model=model,
+            optimiser=optimiser,
+            schedule=schedule,
+            precision=precision,
+            patience=patience,
+        )
 
     @property
     def steps_per_epoch(self) -> int:
         """Number of batches in an epoch."""
-        return _num_steps(self.recipe, self.splits)
+        return self.task.num_batches
 
     @property
     def learning_rate(self) -> float:
@@ -68,58 +76,69 @@ class Session:
         return float(self.schedule.get_last_lr()[0])
 
     def batches(self, finished_epochs: int) -> Iterator[Batch]:
-        """Yield the batches of all epochs after the finished ones.
-
-        An epoch is a permutation of all training samples, cut into batches whose sizes differ by one at most: a small
-        last batch would give BatchNorm, and the strata of the law, too little to stand on.
-        """
+        """Yield the batches of the epochs after the finished ones, in the order of the task, while patience lasts."""
         for epoch in range(finished_epochs + 1, self.recipe.training.epochs + 1):
+            if self.patience.is_over(epoch - 1):
+                return
             generator = make_generator(self.recipe.training.seed, Stream.ORDER, epoch)
-            order = torch.randperm(len(self.splits.train), generator=generator)
-            parts = order.tensor_split(self.steps_per_epoch)
+            parts = self.task.order(generator)
             for step, indices in enumerate(parts, start=1):
                 yield Batch(indices=indices, epoch=epoch, step=step, is_last=step == len(parts))
 
     def step(self, batch: Batch) -> float:
-        """Return the loss on the batch, after one step of the optimiser on it.
+        """Return the loss on the batch, after one step of the optimiser on it and those accumulated before it.
 
         Raises:
             TrainingError: Where the loss is not finite; the weights are as before the step.
         """
-        inputs, labels = (tensor[batch.indices] for tensor in self.splits.train.tensors)
         net = _trained(self.model, self.recipe).train()
-        with _seeded(self.recipe.training.seed, batch):
-            loss = _loss(net, inputs, labels)
+        with _seeded(self.recipe.training.seed, batch, self.recipe.training.device), self.precision.autocast():
+            loss = self.task.loss(net, batch)
         value = float(loss.detach())
         if not torch.isfinite(loss.detach()):
             raise TrainingError(
                 f"expected a finite loss, got {value} at epoch {batch.epoch}, step {batch.step} "
                 f"(learning rate {self.learning_rate:.3g}); lower training.learning_rate or set training.grad_clip"
             )
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.recipe.training.grad_clip is not None:
-            nn.utils.clip_grad_norm_(net.parameters(), self.recipe.training.grad_clip)
-        self.optimiser.step()
-        self.schedule.step()
+        place = (batch.step - 1) % self.recipe.training.accumulate
+        if place == 0:
+            self.optimiser.zero_grad(set_to_none=True)
+        left = self.task.num_batches - (batch.step - 1 - place)
+        size = min(self.recipe.training.accumulate, left)
+        self.precision.backward(loss / size)
+        if place == size - 1 and self.precision.step(self.optimiser, net, self.recipe.training.grad_clip):
+            self.schedule.step()
         return value
 
     def validate(self) -> dict[str, float]:
-        """Return the accuracy on the validation split: at full width, and at the lowest width where widths are trained.
+        """Return the score on the validation split: at full width, and at the lowest width where widths are trained.
 
         A network with BatchNorm is recalibrated for the lowest width; its own statistics belong to the full one.
         """
-        score = make_score(self.splits.validation)
-        scores = {"accuracy": score(self.model)}
+        score = self.task.score()
+        scores = {score.name: score(self.model)}
         if self.recipe.training.method == "structural":
             lowest = self.recipe.elastic.make_law().lowest
             if has_batch_norm(self.model.net):
-                batches = calibration_batches(self.splits, self.recipe.training.seed)
-                scores["accuracy_lowest"] = score(self.model.extract(lowest, calibrate=batches))
+                small = self.model.extract(lowest, calibrate=self.task.calibration_batches())
+                scores[f"{score.name}_lowest"] = score(small)
             else:
                 with self.model.at(lowest):
-                    scores["accuracy_lowest"] = score(self.model)
+                    scores[f"{score.name}_lowest"] = score(self.model)
         return scores
+
+    def judge(self, epoch: int, scores: Mapping[str, float]) -> None:
+        """Remember the weights where patience is limited and no epoch before this one was better."""
+        self.patience.see(epoch, scores, self.model.state_dict(), self.model.elastic_state())
+
+    def settle(self) -> int | None:
+        """Return the best epoch, whose weights are then those of the model; None, and nothing, without patience."""
+        best = self.patience.best
+        if best is None:
+            return None
+        self.model.load_state_dict(dict(best.weights))
+        self.model.load_elastic_state(best.elastic)
+        return best.epoch
 
     def capture(self) -> Checkpoint:
         """Return all that `restore` needs to go on from here."""
@@ -128,6 +147,8 @@ class Session:
             "schedule": {key: value for key, value in self.schedule.state_dict().items() if not callable(value)},
             "widths": generator_state(self.model.generator),
             "elastic": self.model.elastic_state(),
+            "precision": self.precision.state(),
+            "best": self.patience.state(),
         }
         return Checkpoint(weights=self.model.state_dict(), state=state)
 
@@ -143,6 +164,8 @@ class Session:
             self.model.load_elastic_state(cast("dict[str, Tensor]", state["elastic"]))
             self.optimiser.load_state_dict(cast("dict[str, object]", state["optimiser"]))
             self.schedule.load_state_dict(cast("dict[str, object]", state["schedule"]))
+            self.precision.load_state(cast("dict[str, object]", state.get("precision", {})))
+            self.patience.load_state(cast("dict[str, object]", state.get("best", {})))
             widths = cast("Tensor", state["widths"])
         except (KeyError, RuntimeError, ValueError) as cause:
             reason = shorten(str(cause), 200, placeholder=" ...")
@@ -153,24 +176,27 @@ class Session:
         restore_generator(self.model.generator, widths)
 
 
-def _num_steps(recipe: Recipe, splits: DataSplits) -> int:
-    return math.ceil(len(splits.train) / recipe.training.batch_size)
-
-
 def _trained(model: Elastic, recipe: Recipe) -> nn.Module:
     """Return what the loss is taken of: the elastic model, or for method "plain" the network in it."""
     return model if recipe.training.method == "structural" else model.net
 
 
-def _loss(net: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-    return net.loss((inputs, labels), cross_entropy) if isinstance(net, Elastic) else cross_entropy(net(inputs), labels)
-
-
 @contextmanager
-def _seeded(seed: int, batch: Batch) -> Generator[None]:
-    """Seed the global generator of the CPU for one step, for layers such as nn.Dropout; put it back then."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(
-            make_generator(seed, Stream.DROPOUT, batch.epoch, batch.step).initial_seed()
-        )
+def _seeded(seed: int, batch: Batch, device: str) -> Generator[None]:
+    """Seed the global generators for one step, for layers such as nn.Dropout; put them back then."""
+    on_gpu = device == "cuda"
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if on_gpu else []):
+        number = make_generator(seed, Stream.DROPOUT, batch.epoch, batch.step).initial_seed()
+        torch.default_generator.manual_seed(number)
+        if on_gpu:
+            torch.cuda.manual_seed(number)
         yield
+
+
+def _find_device(recipe: Recipe) -> torch.device:
+    if recipe.training.device == "cuda" and not torch.cuda.is_available():
+        raise RecipeError(
+            f"recipe {recipe.name}: expected a GPU for training.device = 'cuda', got none that torch can use; set "
+            "training.device=cpu"
+        )
+    return torch.device(recipe.training.device)
