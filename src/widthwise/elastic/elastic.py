@@ -24,7 +24,7 @@ from widthwise.elastic.objective import Criterion, combine_losses, loss_of, refu
 from widthwise.elastic.order import By, Start, is_pretrained, sort_units
 from widthwise.elastic.ranks import AcrossRanks, Ranks
 from widthwise.elastic.state import adopt_keys, collect_state, load_state
-from widthwise.elastic.step import mean_macs, start_step
+from widthwise.elastic.step import Steps, mean_macs
 from widthwise.elastic.widths import Width, resolve_widths
 from widthwise.graph import as_example
 from widthwise.groups import Declaration, Groups, Selection
@@ -85,7 +85,7 @@ class Elastic(nn.Module):
         TraceError: The network cannot be traced, or its batch axis is fixed or ambiguous.
         GroupError: Nothing in the network can shrink, it has no last layer for `output_affine`, or `groups` do not
             fit it or stand beside what needs a trace.
-        WidthError: The law is none, or its rescale has no meaning on this network; or the generator is on a GPU.
+        WidthError: The law is none, or no width or rescale of it fits this network; or the generator is on a GPU.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 3))
@@ -125,12 +125,12 @@ class Elastic(nn.Module):
     ) -> None:
         super().__init__()
         self.law = make_law(law)
-        self._ranks = Ranks(across_ranks)
         self.generator = check_generator(generator or torch.Generator().manual_seed(torch.initial_seed()))
         selection = Selection(stream=stream, queries=queries, values=values, freeze=tuple(freeze), only=tuple(only))
         example = None if example_inputs is None else as_example(example_inputs)
         options: Any = {"batch_dim": batch_dim, "submodule": submodule, "strict": strict, "carried": carried}
         self._engine = make_engine(net, example, groups=groups, law=self.law, selection=selection, **options)
+        self._steps = Steps(self._engine, Ranks(across_ranks), self.law)
         if is_pretrained(start):
             sort_units(self._engine)
         self.net = net
@@ -226,9 +226,9 @@ class Elastic(nn.Module):
         args, kwargs, targets = split_batch(batch, criterion)
         if self.law.sandwich is None or not self.training or self._widths is not None:
             return loss_of(self(*args, **kwargs), targets, criterion)
-        drawing = start_step(self._engine, self.law, self.generator, self._ranks, self.num_steps)
-        results = self._engine.run_stacked(drawing, args, kwargs)
-        return combine_losses(results, targets, criterion, self.law.distillation)
+        with self._steps.take(self.law, self.generator, self.num_steps) as drawing:
+            results = self._engine.run_stacked(drawing, args, kwargs)
+            return combine_losses(results, targets, criterion, self.law.distillation)
 
     def extract(
         self,
@@ -339,8 +339,8 @@ class Elastic(nn.Module):
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         if self._widths is None:
             refuse_sandwich(self.law)
-            drawing = start_step(self._engine, self.law, self.generator, self._ranks, self.num_steps)
-            return self._engine.run_drawn(drawing, args, kwargs)
+            with self._steps.take(self.law, self.generator, self.num_steps) as drawing:
+                return self._engine.run_drawn(drawing, args, kwargs)
         if self._widths == self.groups.sizes and not self.training:
             return self._engine.run_whole(args, kwargs)
         return self._engine.run_at(self._widths, args, kwargs)

@@ -204,7 +204,7 @@ class Law:
             spans[name] = (size, lower, lower - -missing // self.step * self.step)
         if all(first >= size for size, _, first in spans.values()):
             widest = max(sizes, key=sizes.__getitem__, default=None)
-            found = "no group at all" if widest is None else f"groups up to {widest} of width {sizes[widest]}"
+            found = "no group at all" if widest is None else f"groups of at most {sizes[widest]} units ({widest})"
             raise WidthError(
                 f"a law must reach a width below full in some group, got lowest {self.lowest:.6g} and step {self.step} "
                 f"for {found}; use smaller ones, or smaller lower bounds, or train the network itself"

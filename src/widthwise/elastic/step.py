@@ -1,5 +1,9 @@
 """A training step of an elastic model: what its law draws, and what that costs."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import final
+
 import torch
 from torch import Tensor
 
@@ -10,10 +14,54 @@ from widthwise.elastic.law import Law
 from widthwise.elastic.ranks import Ranks
 from widthwise.groups import Group
 
-__all__ = ["mean_macs", "reached_groups", "start_step"]
+__all__ = ["Steps", "mean_macs", "reached_groups", "start_step"]
 
 # Samples of a batch, large enough for as many chunks as a law is likely to have.
 _BATCH = 256
+
+
+@final
+class Steps:
+    """The training steps of a model, one after the other; one that fails leaves nothing behind.
+
+    Args:
+        engine: Of the model.
+        ranks: Shares the strata out among processes.
+        law: Of the model; drawn from once, so that one without a width to draw fails now and not far into training.
+
+    Raises:
+        GroupError: The law reaches no group.
+        WidthError: No group that it reaches has a width below full among those that it draws.
+    """
+
+    def __init__(self, engine: Engine, ranks: Ranks, law: Law) -> None:
+        self._engine = engine
+        self._ranks = ranks
+        Drawing(law, engine.groups, reached_groups(engine, law), torch.Generator()).widths(1)
+
+    @contextmanager
+    def take(self, law: Law, generator: torch.Generator, num_steps: Tensor | None) -> Generator[Drawing]:
+        """Give what the next step draws; an error inside puts the generator and the number of steps back.
+
+        Args:
+            law: Of the model.
+            generator: Draws the widths.
+            num_steps: The steps taken so far, counted up here; None where the law starts at once.
+
+        Raises:
+            GroupError: The law reaches no group.
+            WidthError: The law is not that of rank 0.
+        """
+        # Before anything is remembered: what the processes agreed on stays, whatever becomes of the step.
+        self._ranks.agree(law, generator)
+        state, taken = generator.get_state(), None if num_steps is None else num_steps.clone()
+        try:
+            yield start_step(self._engine, law, generator, self._ranks, num_steps)
+        except BaseException:
+            generator.set_state(state)
+            if num_steps is not None and taken is not None:
+                num_steps.copy_(taken)
+            raise
 
 
 def start_step(
