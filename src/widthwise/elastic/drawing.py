@@ -45,6 +45,8 @@ class Drawing:
     Attributes:
         only_one: Whether the step runs one random width, which then is the one that batch norm remembers.
         chooser: What chooses among the widths where a batch is too small for all; set when they are drawn.
+        parts: What ran last.
+        num_left_out: How many chunks did not, since the batch was too small.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class Drawing:
         self._generator = generator
         self.chooser = generator
         self._ranks = ranks
+        self.parts: list[Part] = []
+        self.num_left_out = 0
         self._draws: dict[int | None, list[dict[str, int]]] = {}
 
     def split(self, batch: int, *, least: int = 1, shuffled: bool = False) -> list[Part]:
@@ -77,11 +81,14 @@ class Drawing:
         """
         draws = self.widths(batch)
         sizes = chunk_sizes(batch, len(draws), least=least)
+        is_each = self._law is not None and self._law.chunks == "each"
+        self.num_left_out = 0 if is_each else len(draws) - len(sizes)
         draws = choose_chunks(draws, len(sizes), self.chooser)
         if shuffled:
             draws = [draws[i] for i in torch.randperm(len(draws), generator=self.chooser).tolist()]
         pairs = list(zip(draws, sizes, strict=True))
-        return self._weigh(_join_equal(pairs) if self._law is not None and self._law.chunks == "each" else pairs)
+        self.parts = self._weigh(_join_equal(pairs) if is_each else pairs)
+        return self.parts
 
     def stack(self, batch: int) -> list[Part]:
         """Return the widths at which the whole batch runs, full width first; those drawn twice count twice."""
@@ -89,7 +96,8 @@ class Drawing:
         for widths in self.widths(batch):
             same = next((i for i, (other, _) in enumerate(times) if other == widths), len(times))
             times[same : same + 1] = [(widths, batch + (times[same][1] if same < len(times) else 0))]
-        return self._weigh(times)
+        self.parts = self._weigh(times)
+        return self.parts
 
     def widths(self, batch: int | None = None) -> list[dict[str, int]]:
         """Return the widths of every group for each chunk of a batch."""

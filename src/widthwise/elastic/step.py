@@ -12,6 +12,7 @@ from widthwise.elastic.drawing import Drawing
 from widthwise.elastic.engine import Engine
 from widthwise.elastic.law import Law
 from widthwise.elastic.ranks import Ranks
+from widthwise.elastic.watch import Watch
 from widthwise.groups import Group
 
 __all__ = ["Steps", "mean_macs", "reached_groups", "start_step"]
@@ -37,6 +38,7 @@ class Steps:
     def __init__(self, engine: Engine, ranks: Ranks, law: Law) -> None:
         self._engine = engine
         self._ranks = ranks
+        self._watch = Watch()
         Drawing(law, engine.groups, reached_groups(engine, law), torch.Generator()).widths(1)
 
     @contextmanager
@@ -51,17 +53,23 @@ class Steps:
         Raises:
             GroupError: The law reaches no group.
             WidthError: The law is not that of rank 0.
+
+        Warns:
+            WidthWarning: The first batch is too small, or a group gets no gradients in the first steps.
         """
+        self._watch.look_at_gradients(self._engine.net, self._engine.groups)
         # Before anything is remembered: what the processes agreed on stays, whatever becomes of the step.
         self._ranks.agree(law, generator)
         state, taken = generator.get_state(), None if num_steps is None else num_steps.clone()
         try:
-            yield start_step(self._engine, law, generator, self._ranks, num_steps)
+            drawing = start_step(self._engine, law, generator, self._ranks, num_steps)
+            yield drawing
         except BaseException:
             generator.set_state(state)
             if num_steps is not None and taken is not None:
                 num_steps.copy_(taken)
             raise
+        self._watch.look_at_batch(len(drawing.parts), drawing.num_left_out)
 
 
 def start_step(
