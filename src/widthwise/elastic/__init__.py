@@ -5,6 +5,7 @@ from widthwise.elastic.elastic import Elastic
 from widthwise.elastic.export import export
 from widthwise.elastic.law import LAWS, Law, make_law
 from widthwise.elastic.layer import StructuralDropout
+from widthwise.elastic.nonfinite import find_nonfinite
 from widthwise.elastic.widths import HasWidths, Width, resolve_widths
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "StructuralDropout",
     "Width",
     "export",
+    "find_nonfinite",
     "make_law",
     "resolve_widths",
 ]

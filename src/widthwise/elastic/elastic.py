@@ -148,6 +148,11 @@ class Elastic(nn.Module):
         return self._engine.groups
 
     @property
+    def last_widths(self) -> list[dict[str, int]]:
+        """The widths at which the last training step ran; none before the first one."""
+        return self._steps.last
+
+    @property
     def example_args(self) -> tuple[Any, ...]:
         """The positional inputs of the example."""
         return self._engine.example.args
@@ -227,8 +232,8 @@ class Elastic(nn.Module):
         if self.law.sandwich is None or not self.training or self._widths is not None:
             return loss_of(self(*args, **kwargs), targets, criterion)
         with self._steps.take(self.law, self.generator, self.num_steps) as drawing:
-            results = self._engine.run_stacked(drawing, args, kwargs)
-            return combine_losses(results, targets, criterion, self.law.distillation)
+            outputs = self._engine.run_stacked(drawing, args, kwargs)
+            return combine_losses(outputs, targets, criterion, self.law.distillation)
 
     def extract(
         self,
@@ -301,18 +306,11 @@ class Elastic(nn.Module):
         return sort_units(self._engine, loader, criterion, by=by, optimizer=optimizer)
 
     def elastic_state(self) -> dict[str, Tensor]:
-        """Return the tensors that belong to no parameter of the network, to save beside the weights.
-
-        Gains and biases per octave, and the number of training steps during a slow start; else nothing.
-        """
+        """Return the tensors beside the weights: of octaves, and the number of steps of a slow start; else nothing."""
         return collect_state(self)
 
     def load_elastic_state(self, state: Mapping[str, Tensor]) -> None:
-        """Load what `elastic_state` gave.
-
-        Raises:
-            WidthError: The tensors are those of another model or setting.
-        """
+        """Load what `elastic_state` gave; a WidthError where that is of another model or setting."""
         load_state(self, state)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:

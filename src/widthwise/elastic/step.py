@@ -30,6 +30,9 @@ class Steps:
         ranks: Shares the strata out among processes.
         law: Of the model; drawn from once, so that one without a width to draw fails now and not far into training.
 
+    Attributes:
+        last: The widths at which the last step ran, each once.
+
     Raises:
         GroupError: The law reaches no group.
         WidthError: No group that it reaches has a width below full among those that it draws.
@@ -39,6 +42,7 @@ class Steps:
         self._engine = engine
         self._ranks = ranks
         self._watch = Watch()
+        self.last: list[dict[str, int]] = []
         Drawing(law, engine.groups, reached_groups(engine, law), torch.Generator()).widths(1)
 
     @contextmanager
@@ -69,6 +73,7 @@ class Steps:
             if num_steps is not None and taken is not None:
                 num_steps.copy_(taken)
             raise
+        self.last = [part.widths for part in drawing.parts]
         self._watch.look_at_batch(len(drawing.parts), drawing.num_left_out)
 
 

@@ -18,6 +18,7 @@ from widthwise._shared import RunError, TrainingError, generator_state, make_gen
 from widthwise.elastic import Elastic
 from widthwise.training.accuracy import calibration_batches, has_batch_norm, make_score
 from widthwise.training.checkpoint import Checkpoint
+from widthwise.training.divergence import describe_widths, kept_on_error, measure_gradients
 from widthwise.training.network import Stream, build_elastic
 from widthwise.training.optimiser import make_optimiser, make_schedule
 from widthwise.training.recipe import Recipe
@@ -84,25 +85,39 @@ class Session:
         """Return the loss on the batch, after one step of the optimiser on it.
 
         Raises:
-            TrainingError: Where the loss is not finite; the weights are as before the step.
+            TrainingError: Where the loss or a gradient is not finite; all is then as before the step.
         """
-        inputs, labels = (tensor[batch.indices] for tensor in self.splits.train.tensors)
+        with kept_on_error(self.model):
+            return self._step(batch)
+
+    def _step(self, batch: Batch) -> float:
+        inputs, labels = self._samples(batch)
         net = _trained(self.model, self.recipe).train()
         with _seeded(self.recipe.training.seed, batch):
             loss = _loss(net, inputs, labels)
         value = float(loss.detach())
         if not torch.isfinite(loss.detach()):
-            raise TrainingError(
-                f"expected a finite loss, got {value} at epoch {batch.epoch}, step {batch.step} "
-                f"(learning rate {self.learning_rate:.3g}); lower training.learning_rate or set training.grad_clip"
-            )
+            raise self._diverged(batch, f"a finite loss, got {value}")
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        if self.recipe.training.grad_clip is not None:
-            nn.utils.clip_grad_norm_(net.parameters(), self.recipe.training.grad_clip)
+        norm = float(measure_gradients(net, self.recipe.training.grad_clip))
+        if not math.isfinite(norm):
+            raise self._diverged(batch, f"finite gradients, got some of norm {norm} at loss {value:.4g}")
         self.optimiser.step()
         self.schedule.step()
         return value
+
+    def _samples(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        inputs, labels = (tensor[batch.indices] for tensor in self.splits.train.tensors)
+        return inputs, labels
+
+    def _diverged(self, batch: Batch, what: str) -> TrainingError:
+        with _seeded(self.recipe.training.seed, batch):
+            widths = describe_widths(_trained(self.model, self.recipe), self._samples(batch), cross_entropy)
+        return TrainingError(
+            f"expected {what} at epoch {batch.epoch}, step {batch.step}{widths} (learning rate "
+            f"{self.learning_rate:.3g}); lower training.learning_rate or set training.grad_clip"
+        )
 
     def validate(self) -> dict[str, float]:
         """Return the accuracy on the validation split: at full width, and at the lowest width where widths are trained.
