@@ -148,6 +148,11 @@ class Elastic(nn.Module):
         return self._engine.groups
 
     @property
+    def has_statistics(self) -> bool:
+        """Whether a batch norm uses running statistics in evaluation mode, which are those of full width."""
+        return self._engine.has_statistics
+
+    @property
     def last_widths(self) -> list[dict[str, int]]:
         """The widths at which the last training step ran; none before the first one."""
         return self._steps.last
@@ -197,7 +202,7 @@ class Elastic(nn.Module):
         """
         widths = self.widths(width)
         warn_of_untrained(widths, self.groups, self.law, stacklevel=2)
-        if not self.training and self._engine.has_statistics:
+        if not self.training and self.has_statistics:
             advice = "take the network as model.extract(width, calibrate=loader)"
             warn_of_statistics(widths, self.groups, advice, stacklevel=2)
         return self._keep_widths(widths)
@@ -262,7 +267,7 @@ class Elastic(nn.Module):
         """
         widths = self.widths(width)
         warn_of_untrained(widths, self.groups, self.law, stacklevel=2)
-        if calibrate is None and self._engine.has_statistics:
+        if calibrate is None and self.has_statistics:
             warn_of_statistics(widths, self.groups, "pass calibrate=loader, of training samples", stacklevel=2)
         return self._engine.extract(widths, calibrate=calibrate, refit=refit, form=form)
 

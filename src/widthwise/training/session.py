@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from widthwise._shared import RunError, TrainingError, generator_state, make_generator, restore_generator
 from widthwise.elastic import Elastic
-from widthwise.training.accuracy import calibration_batches, has_batch_norm, make_score
+from widthwise.training.accuracy import calibration_batches, make_score
 from widthwise.training.checkpoint import Checkpoint
 from widthwise.training.divergence import describe_widths, kept_on_error, measure_gradients
 from widthwise.training.network import Stream, build_elastic
@@ -128,7 +128,7 @@ class Session:
         scores = {"accuracy": score(self.model)}
         if self.recipe.training.method == "structural":
             lowest = self.recipe.elastic.make_law().lowest
-            if has_batch_norm(self.model.net):
+            if self.model.has_statistics:
                 batches = calibration_batches(self.splits, self.recipe.training.seed)
                 scores["accuracy_lowest"] = score(self.model.extract(lowest, calibrate=batches))
             else:
