@@ -47,23 +47,30 @@ class DeclaredEngine(Engine):
         declarations: Its groups, as for `widthwise.groups.declare_groups`.
         example: What a call of it looks like; None where nobody needs to know.
         batch_dim: The batch axis of every input and output that has as many entries there as the first input.
+        round_to: Fractions leave multiples of so many units.
     """
 
     def __init__(
-        self, net: nn.Module, declarations: Sequence[Declaration], example: Example | None, batch_dim: int = 0
+        self,
+        net: nn.Module,
+        declarations: Sequence[Declaration],
+        example: Example | None,
+        batch_dim: int = 0,
+        round_to: int = 1,
     ) -> None:
         self.net = net
         self._declarations = tuple(declarations)
         self._unsound: dict[str, str] = {}
         self._example = example
         self._batch_dim = batch_dim
+        self._round_to = round_to
         self._output_axes: dict[str, list[int | None]] = {}
         self._declare()
 
     @property
     def groups(self) -> Groups:
         """The width groups."""
-        return self._declared.groups
+        return self._groups
 
     @property
     def example(self) -> Example:
@@ -199,6 +206,7 @@ class DeclaredEngine(Engine):
 
     def _declare(self) -> None:
         self._declared = declare_groups(self.net, self._declarations, self._unsound)
+        self._groups = self._declared.groups.rounded_to(self._round_to)
         self._network = DeclaredNetwork(self.net, self._declared)
 
     def _kept(self, widths: Draw) -> dict[int, int]:

@@ -118,7 +118,9 @@ class Drawing:
         sizes = self._groups.sizes
         drawn = {name: size for name, size in sizes.items() if name in self._reached}
         bounds = {group.name: group.lower_bound for group in self._groups if group.name in drawn}
-        return [{**sizes, **draw} for draw in law.draw(drawn, generator, lower_bounds=bounds, batch=batch)]
+        steps = {group.name: group.step for group in self._groups if group.name in drawn and group.step > 1}
+        draws = law.draw(drawn, generator, lower_bounds=bounds, steps=steps, batch=batch)
+        return [{**sizes, **draw} for draw in draws]
 
     def _weigh(self, parts: list[tuple[dict[str, int], int]]) -> list[Part]:
         if self._law is None or self._law.weight == 0:

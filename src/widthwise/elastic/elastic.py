@@ -62,17 +62,15 @@ class Elastic(nn.Module):
         values: Whether the width of values inside a head shrinks too, besides the number of heads.
         freeze: Patterns of group or parameter names, as in a shell; what matches keeps its size.
         only: Such patterns; what matches none of them keeps its size.
-        submodule: The name of the part that torch.export can trace, as in "encoder"; it alone is elastic, and all
-            around it runs as it is. Names of groups are those of the whole network.
+        submodule: The name of the part that torch.export can trace, as in "encoder": it alone is elastic.
+        round_to: A fraction leaves a multiple of so many units (not of heads), at least one, or all.
         strict: Whether torch.export reads the Python of the network instead of running it, which some networks need.
-        start: "pretrained" for parameters that were trained without this: `sort()` then puts the units of `net` in the
-            order of their magnitude at once, in place.
+        start: "pretrained" for trained parameters: `sort()` puts the units of `net` in the order of their magnitude.
         carried: The input that is a state handed from call to call, by its name in `forward`, such as the hidden state
             of a recurrent network. It keeps its full width; a narrower run reads the first units and writes over them.
-        across_ranks: Whether the processes of a data parallel training take other strata of the law each ("spread") or
-            the "same" widths.
-        generator: Draws the widths, on the CPU; by default one of its own, seeded from `torch.initial_seed()`. Several
-            processes all take the state of that of rank 0, in their first call in training.
+        across_ranks: Whether processes of a data parallel training "spread" the law or draw the "same" widths.
+        generator: Draws the widths, on the CPU; None seeds one from `torch.initial_seed()`. Processes take the state of
+            that of rank 0, in their first call in training.
 
     Attributes:
         net: As given.
@@ -117,6 +115,7 @@ class Elastic(nn.Module):
         freeze: Sequence[str] = (),
         only: Sequence[str] = (),
         submodule: str | None = None,
+        round_to: int = 1,
         strict: bool = False,
         start: Start = "random",
         carried: str | None = None,
@@ -126,7 +125,8 @@ class Elastic(nn.Module):
         super().__init__()
         self.law = make_law(law)
         self.generator = check_generator(generator or torch.Generator().manual_seed(torch.initial_seed()))
-        selection = Selection(stream=stream, queries=queries, values=values, freeze=tuple(freeze), only=tuple(only))
+        chosen: Any = {"freeze": tuple(freeze), "only": tuple(only), "round_to": round_to}
+        selection = Selection(stream=stream, queries=queries, values=values, **chosen)
         example = None if example_inputs is None else as_example(example_inputs)
         options: Any = {"batch_dim": batch_dim, "submodule": submodule, "strict": strict, "carried": carried}
         self._engine = make_engine(net, example, groups=groups, law=self.law, selection=selection, **options)
