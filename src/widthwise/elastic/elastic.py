@@ -98,6 +98,7 @@ class Elastic(nn.Module):
     accepts_loss_kwargs = False
 
     num_steps: Tensor | None
+    _widths: dict[str, int] | None = None
 
     def __init__(
         self,
@@ -125,11 +126,10 @@ class Elastic(nn.Module):
         super().__init__()
         self.law = make_law(law)
         self.generator = check_generator(generator or torch.Generator().manual_seed(torch.initial_seed()))
-        chosen: Any = {"freeze": tuple(freeze), "only": tuple(only), "round_to": round_to}
-        selection = Selection(stream=stream, queries=queries, values=values, **chosen)
+        wanted = Selection(stream=stream, queries=queries, values=values, freeze=freeze, only=only, round_to=round_to)
         example = None if example_inputs is None else as_example(example_inputs)
         options: Any = {"batch_dim": batch_dim, "submodule": submodule, "strict": strict, "carried": carried}
-        self._engine = make_engine(net, example, groups=groups, law=self.law, selection=selection, **options)
+        self._engine = make_engine(net, example, groups=groups, law=self.law, selection=wanted, **options)
         self._steps = Steps(self._engine, Ranks(across_ranks), self.law)
         if is_pretrained(start):
             sort_units(self._engine)
@@ -139,7 +139,6 @@ class Elastic(nn.Module):
         self.output_affine = self._engine.affine = self._engine.make_affine(octaves) if output_affine else None
         self.octave_biases = self._engine.biases = self._engine.make_biases(octaves) if octave_biases else None
         self.register_buffer("num_steps", torch.zeros((), dtype=torch.int64) if self.law.slow_start else None)
-        self._widths: dict[str, int] | None = None
         self.register_load_state_dict_pre_hook(adopt_keys)
 
     @property

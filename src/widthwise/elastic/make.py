@@ -39,12 +39,7 @@ def make_engine(
         WidthError: The law rescales what only a trace tells, or has a step beside one of the groups.
         TraceError: There is neither an example nor groups.
     """
-    check_count("round_to", selection.round_to, "use 1 for every width")
-    if selection.round_to > 1 and law.step > 1:
-        raise WidthError(
-            f"expected round_to= or a law with a step, got round_to={selection.round_to} and step={law.step}; leave "
-            "out step, which training alone knows of"
-        )
+    _check_rounding(selection.round_to, law.step)
     if groups is not None:
         if replace(selection, round_to=1) != ALL or submodule is not None or strict or carried is not None:
             raise GroupError(
@@ -68,3 +63,12 @@ def make_engine(
             )
         return SubmoduleEngine(net, example, submodule, **options)
     return TracedEngine(SlicedNetwork(net, example, carried=carried, **options))
+
+
+def _check_rounding(round_to: int, step: int) -> None:
+    check_count("round_to", round_to, "use 1 for every width")
+    if round_to > 1 and step > 1:
+        raise WidthError(
+            f"expected round_to= or a law with a step, got round_to={round_to} and step={step}; leave out step, which "
+            "training alone knows of"
+        )

@@ -33,6 +33,11 @@ class Selection:
     round_to: int = 1
     unsound: Mapping[str, str] = field(default_factory=dict[str, str])
 
+    def __post_init__(self) -> None:
+        """Hold the patterns as they are now, whatever becomes of a list of them."""
+        object.__setattr__(self, "freeze", tuple(self.freeze))
+        object.__setattr__(self, "only", tuple(self.only))
+
     def refuse(self, name: str, members: Iterable[str]) -> str | None:
         """Return why a group of this name and these parameters keeps its size; None where it may shrink."""
         if name in self.unsound:
