@@ -24,6 +24,10 @@ class StandIn:
     calls: list[dict[str, int]]
     calibrations: list[object]
 
+    @property
+    def has_statistics(self) -> bool:
+        return any(isinstance(module, nn.BatchNorm1d) and module.track_running_stats for module in self.net)
+
     def widths(self, width: float | Mapping[str, int | float] | Point, /) -> dict[str, int]:
         if isinstance(width, Point):
             return dict(width.widths)

@@ -9,6 +9,7 @@ from tests.curves.evaluations import BATCH, fails_below, first_output, short_tim
 from tests.curves.stand_in import StandIn
 from widthwise._shared import CurveError, WidthError
 from widthwise.curves import Score, curve, sweep
+from widthwise.elastic import Elastic
 from widthwise.measure import count_parameters
 from widthwise.slicing.formats import exported_bytes
 
@@ -164,6 +165,32 @@ def test_calibration_or_full_width_alone_or_no_statistics_are_not_warned_of(mode
         without = curve(model, first_output, widths=[0.5], calibrate=[BATCH], latency=False)
 
     assert (calibrated.is_calibrated, plain.is_calibrated, without.is_calibrated) == (True, False, False)
+
+
+class Functional(nn.Module):
+    """Normalises by statistics that no BatchNorm module holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.head = nn.Linear(6, 8), nn.Linear(8, 3)
+        self.register_buffer("mean", torch.zeros(8))
+        self.register_buffer("variance", torch.ones(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.batch_norm(self.fc(x), self.mean, self.variance, training=self.training)
+        return self.head(x.relu())
+
+
+def test_a_batch_norm_that_is_no_module_is_warned_of_and_calibrated() -> None:
+    model = Elastic(Functional(), (torch.zeros(2, 6),))
+    batches = [torch.randn(64, 6, generator=torch.Generator().manual_seed(0))]
+    with pytest.warns(UserWarning, match="^expected calibrate for a network with BatchNorm, got none; "):
+        plain = curve(model, first_output, widths=[1.0, 0.5], latency=False)
+    calibrated = curve(model, first_output, widths=[1.0, 0.5], calibrate=batches, latency=False)
+    assert (plain.is_calibrated, calibrated.is_calibrated) == (False, True)
+    (before, full), (after, same) = ([point.score for point in found] for found in (plain, calibrated))
+    assert before != after
+    assert full == same
 
 
 def test_widths_below_those_trained_are_warned_of(model: StandIn) -> None:

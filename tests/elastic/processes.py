@@ -23,6 +23,7 @@ from widthwise.elastic import Elastic, Law
 from widthwise.elastic.drawing import Drawing
 
 LAW = Law(lowest=1 / 16)
+SANDWICH = Law(lowest=1 / 16, sandwich=4)
 SIZES = ((9, 9), (9, 2), (8, 8))  # of the batches of both processes, step by step
 
 
@@ -73,6 +74,32 @@ def train(model: Elastic, outer: nn.Module, rank: int) -> dict[str, Any]:
     return {"drawn": drawn, "steps": seen, "generator": model.generator.get_state()}
 
 
+class Loss(nn.Module):
+    """What docs/loops.md wraps for DistributedDataParallel: the loss of an elastic model."""
+
+    def __init__(self, model: Elastic) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.model.loss((x, y), cross_entropy)
+
+
+def train_sandwich(model: Elastic, rank: int) -> list[Any]:
+    """Take the steps; returns the widths, and the gradients and parameters, of each."""
+    outer = DistributedDataParallel(Loss(model))
+    optimiser = torch.optim.SGD(outer.parameters(), lr=0.1)
+    seen: list[Any] = []
+    for step in range(len(SIZES)):
+        optimiser.zero_grad()
+        outer(*batch(step, rank)).backward()
+        parameters = {name: whole(parameter) for name, parameter in model.net.named_parameters()}
+        grads = {name: whole(parameter.grad) for name, parameter in model.net.named_parameters()}
+        seen.append({"widths": model.last_widths, "parameters": parameters, "grads": grads})
+        optimiser.step()
+    return seen
+
+
 def message(call: Callable[[], object]) -> str:
     try:
         call()
@@ -87,6 +114,8 @@ def work(folder: Path, rank: int) -> None:
     for mode in ("spread", "same"):
         model = make_model(rank, across_ranks=mode)
         found[f"ddp-{mode}"] = train(model, DistributedDataParallel(model), rank)
+
+    found["sandwich"] = train_sandwich(make_model(rank, law=SANDWICH), rank)
 
     model = make_model(rank)
     fully_shard(model)

@@ -243,7 +243,7 @@ def test_jitter_of_whole_units_is_refused() -> None:
 def test_a_law_that_would_truncate_nothing_is_refused() -> None:
     assert message_of(Law(lowest=0.5, step=64).draw, {"fc2": 1, "fc1": 32}, make_generator()) == (
         "a law must reach a width below full in some group, got lowest 0.5 and step 64 "
-        "for groups up to fc1 of width 32; use smaller ones, or smaller lower bounds, or train the network itself"
+        "for groups of at most 32 units (fc1); use smaller ones, or smaller lower bounds, or train the network itself"
     )
 
 

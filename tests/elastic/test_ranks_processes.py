@@ -77,6 +77,27 @@ def test_averaged_gradients_are_those_of_one_process(ranks: list[dict[str, Any]]
         assert_same(found[mode]["steps"][step]["grads"], expected)
 
 
+@pytest.mark.parametrize("step", range(len(SIZES)))
+def test_averaged_gradients_of_a_sandwich_are_those_of_one_process(ranks: list[dict[str, Any]], step: int) -> None:
+    seen = [found["sandwich"][step] for found in ranks]
+    model = make_model(0)
+    model.load_state_dict(seen[0]["parameters"])
+    losses: list[Tensor] = []
+    for rank, found in enumerate(seen):
+        x, y = batch(step, rank)
+        assert len(found["widths"]) == 4
+        for widths in found["widths"]:
+            with model.at(widths):
+                losses.append(cross_entropy(model(x), y))
+    torch.stack(losses).mean().backward()
+    expected = {name: parameter.grad for name, parameter in model.net.named_parameters()}
+    for found in seen:
+        assert_same(found["grads"], expected)
+    # Full and lowest are the same everywhere, the others are not.
+    assert seen[0]["widths"][:2] == seen[1]["widths"][:2]
+    assert seen[0]["widths"][2:] != seen[1]["widths"][2:]
+
+
 @pytest.mark.parametrize("mode", ["ddp-spread", "fsdp"])
 def test_spread_widths_fill_each_fine_stratum_once(ranks: list[dict[str, Any]], mode: str) -> None:
     for step in range(len(SIZES)):

@@ -265,7 +265,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(tiny: Recipe, whole
     with before_step(3, 2, poison), pytest.raises(TrainingError) as caught:
         train(tiny, tmp_path / "a")
     message = str(caught.value)
-    assert message.startswith("expected a finite loss, got nan at epoch 3, step 2 (learning rate 0.0")
+    assert message.startswith("expected a finite loss, got nan at epoch 3, step 2, at every width (learning rate 0.0")
     assert message.endswith(
         "); lower training.learning_rate or set training.grad_clip; "
         f"the checkpoint of epoch 2 is kept in {tmp_path / 'a'}"
@@ -278,7 +278,8 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(tiny: Recipe, whole
 def test_a_loss_that_is_not_finite_at_once_leaves_no_checkpoint(tiny: Recipe, tmp_path: Path) -> None:
     recipe = parse_recipe(TINY, overrides=["learning_rate=1e38", "optimizer=sgd", "schedule=constant"])
     with pytest.raises(
-        TrainingError, match=r"expected a finite loss, got (nan|inf) at epoch 1, step 2 .*; no epoch was"
+        TrainingError,
+        match=r"expected a finite loss, got (nan|inf) at epoch 1, step 2, at every width .*; no epoch was",
     ):
         train(recipe, tmp_path / "a")
 

@@ -42,13 +42,13 @@ class Sweepable(HasWidths, Protocol):
     """What a curve asks of a model; `Elastic` is one."""
 
     @property
-    def net(self) -> nn.Module:
-        """The network that the model runs."""
+    def law(self) -> HasLowest:
+        """The law it was trained with."""
         ...
 
     @property
-    def law(self) -> HasLowest:
-        """The law it was trained with."""
+    def has_statistics(self) -> bool:
+        """Whether a batch norm uses running statistics in evaluation mode."""
         ...
 
     def extract(self, width: Width, /, *, calibrate: Iterable[object] | None = None) -> nn.Module:
@@ -121,7 +121,7 @@ def curve(
         name=name,
         higher_is_better=evaluate.higher_is_better if isinstance(evaluate, Score) else True,
         fingerprint=_name_weights(model) if fingerprint is None and path is not None else fingerprint,
-        is_calibrated=calibrate is not None and _has_statistics(model),
+        is_calibrated=calibrate is not None and model.has_statistics,
         environment=dict(describe_environment()),
     )
     points = {} if path is None else read_finished(Path(path), header, set(model.widths(1.0)), plan.is_finished)
@@ -204,19 +204,13 @@ def _check_calibration(model: Sweepable, calibrate: Iterable[object] | None, can
             f"{type(calibrate).__name__}; pass a list of batches or a DataLoader"
         )
     is_narrow = any(candidate.width != 1.0 for candidate in candidates)
-    if calibrate is None and is_narrow and _has_statistics(model):
+    if calibrate is None and is_narrow and model.has_statistics:
         warnings.warn(
             "expected calibrate for a network with BatchNorm, got none; its running statistics are those of full "
             "width, so every narrower score is far too low: pass some 2,000 training samples as calibrate",
             WidthWarning,
             stacklevel=3,
         )
-
-
-def _has_statistics(model: Sweepable) -> bool:
-    # The one base of all norms that can keep running statistics.
-    kind = nn.modules.batchnorm._NormBase  # pyright: ignore[reportPrivateUsage]
-    return any(isinstance(module, kind) and module.track_running_stats for module in model.net.modules())
 
 
 def _name_weights(model: Sweepable) -> str:

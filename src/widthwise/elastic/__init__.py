@@ -6,6 +6,7 @@ from widthwise.elastic.elastic import Elastic
 from widthwise.elastic.export import export
 from widthwise.elastic.law import LAWS, Law, make_law
 from widthwise.elastic.layer import StructuralDropout
+from widthwise.elastic.nonfinite import find_nonfinite
 from widthwise.elastic.widths import HasWidths, Width, resolve_widths
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "StructuralDropout",
     "Width",
     "export",
+    "find_nonfinite",
     "make_causal",
     "make_law",
     "resolve_widths",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, final
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm  # pyright: ignore[reportPrivateUsage]
 from torch.utils import _pytree as pytree
@@ -39,27 +40,37 @@ _NOT_TRACED = "this model is not traced; leave it out, or find the groups by tra
 class DeclaredEngine(Engine):
     """Runs a network at widths of groups that a person names.
 
+    The first step of a training calls it twice more, without gradients, to see which of its outputs have the batch.
+
     Args:
         net: The network itself.
         declarations: Its groups, as for `widthwise.groups.declare_groups`.
         example: What a call of it looks like; None where nobody needs to know.
         batch_dim: The batch axis of every input and output that has as many entries there as the first input.
+        round_to: Fractions leave multiples of so many units.
     """
 
     def __init__(
-        self, net: nn.Module, declarations: Sequence[Declaration], example: Example | None, batch_dim: int = 0
+        self,
+        net: nn.Module,
+        declarations: Sequence[Declaration],
+        example: Example | None,
+        batch_dim: int = 0,
+        round_to: int = 1,
     ) -> None:
         self.net = net
         self._declarations = tuple(declarations)
         self._unsound: dict[str, str] = {}
         self._example = example
         self._batch_dim = batch_dim
+        self._round_to = round_to
+        self._output_axes: dict[str, list[int | None]] = {}
         self._declare()
 
     @property
     def groups(self) -> Groups:
         """The width groups."""
-        return self._declared.groups
+        return self._groups
 
     @property
     def example(self) -> Example:
@@ -107,9 +118,18 @@ class DeclaredEngine(Engine):
         axes = _batch_axes(leaves, self._batch_dim)
         parts = drawing.split(_batch_of(leaves, axes), least=2 if self._normalizes_batches() else 1)
         sizes = [part.num_samples for part in parts]
+        if len(parts) > 1 and str(spec) not in self._output_axes:
+            few = split_leaves(leaves, axes, [sizes[-1], sum(sizes) - sizes[-1]])[0]
+            more = split_leaves(leaves, axes, [sizes[-1] + 1, sum(sizes) - sizes[-1] - 1])[0]
+            calls = [pytree.tree_unflatten(each, spec) for each in (few, more)]
+            self._output_axes[str(spec)] = self._find_output_axes(parts[-1].widths, calls, sizes[-1])
         calls = [pytree.tree_unflatten(chunk, spec) for chunk in split_leaves(leaves, axes, sizes)]
         outputs = self._run_parts(parts, calls, drawing.only_one)
-        return self._join(outputs, sizes, [part.weight for part in parts])
+        if len(outputs) == 1:
+            return outputs[0]
+        every = [pytree.tree_leaves(output) for output in outputs]
+        joined = join_leaves(every, self._output_axes[str(spec)], sizes, [part.weight for part in parts])
+        return pytree.tree_unflatten(joined, pytree.tree_structure(outputs[0]))
 
     def run_stacked(self, drawing: Drawing, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[Part, Any]]:
         """Run the whole batch at each of the widths, full width first; return what each gives."""
@@ -186,6 +206,7 @@ class DeclaredEngine(Engine):
 
     def _declare(self) -> None:
         self._declared = declare_groups(self.net, self._declarations, self._unsound)
+        self._groups = self._declared.groups.rounded_to(self._round_to)
         self._network = DeclaredNetwork(self.net, self._declared)
 
     def _kept(self, widths: Draw) -> dict[int, int]:
@@ -194,18 +215,52 @@ class DeclaredEngine(Engine):
     def _normalizes_batches(self) -> bool:
         return any(isinstance(module, BatchNorm) and module.training for module in self.net.modules())
 
-    def _join(self, outputs: Sequence[Any], sizes: Sequence[int], weights: Sequence[float]) -> Any:
-        if len(outputs) == 1:
-            return outputs[0]
-        every = [pytree.tree_leaves(output) for output in outputs]
-        _, spec = pytree.tree_flatten(outputs[0])
-        axes = [
-            self._batch_dim
-            if all(_length(leaf, self._batch_dim) == size for leaf, size in zip(leaves, sizes, strict=True))
-            else None
-            for leaves in zip(*every, strict=True)
+    @torch.no_grad()
+    def _find_output_axes(self, widths: Draw, calls: Sequence[tuple[Any, Any]], size: int) -> list[int | None]:
+        """Return the batch axis of each output leaf, or None; nothing but what one sample more changes tells it.
+
+        Args:
+            widths: At which it is tried.
+            calls: The inputs of `size` samples, and those of one more.
+            size: The number of samples.
+
+        Raises:
+            TraceError: The batch is no axis of an output, or another one than `batch_dim`.
+        """
+        kept = self._kept(widths)
+        row = self._network.cut_together([kept])[0]
+        # Dropout in a call that is thrown away must not move the random numbers of the training.
+        with torch.random.fork_rng(sorted({p.device.index for p in self.net.parameters() if p.is_cuda})):
+            tried = [self._network.run(kept, row, *call, updates=False) for call in calls]
+        few, more = ([_shape(leaf) for leaf in pytree.tree_leaves(each)] for each in tried)
+        if len(few) != len(more):
+            raise TraceError(
+                f"expected as many outputs for any number of samples, got {len(few)} for {size} and {len(more)} for "
+                f"{size + 1}; let the network return one tensor for all samples"
+            )
+        return [
+            _find_batch(one, other, size, self._batch_dim, index)
+            for index, (one, other) in enumerate(zip(few, more, strict=True))
         ]
-        return pytree.tree_unflatten(join_leaves(every, axes, sizes, weights), spec)
+
+
+def _shape(leaf: Any) -> tuple[int, ...]:
+    return tuple(leaf.shape) if isinstance(leaf, Tensor) else ()
+
+
+def _find_batch(few: tuple[int, ...], more: tuple[int, ...], size: int, batch_dim: int, index: int) -> int | None:
+    """Return the batch axis of an output of those shapes for `size` samples and for one more; None for none."""
+    if few == more:
+        return None
+    grown = list(few)
+    if len(few) > batch_dim and few[batch_dim] == size:
+        grown[batch_dim] += 1
+    if more == tuple(grown):
+        return batch_dim
+    raise TraceError(
+        f"the batch must be axis {batch_dim} of output {index}, got the shape {few} for {size} samples and {more} for "
+        f"{size + 1}; let the network return one row per sample, or set batch_dim="
+    )
 
 
 def _batch_axes(leaves: Sequence[Any], batch_dim: int) -> list[int | None]:

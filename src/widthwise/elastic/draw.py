@@ -99,7 +99,7 @@ def pick_units(position: float, span: Span, step: int, *, below_full: bool) -> i
         return size
     if below_full:
         return pick_below_full(position, size, first, step)
-    return max(first, _pick_nearest(position, size, lower, step))
+    return max(first, units(position, size, lower, step))
 
 
 def _fill_strata(
@@ -140,17 +140,6 @@ def _nearest_level(fraction: float, levels: Sequence[float]) -> float:
     """Return the level nearest to a fraction, by their ratio."""
     at = bisect.bisect_left(levels, fraction)
     return min(levels[max(0, at - 1) : at + 1], key=lambda level: abs(math.log(level / fraction)))
-
-
-def _pick_nearest(fraction: float, size: int, lower: int, step: int) -> int:
-    """Return the width nearest to `fraction` of `size`, a tie upwards, among lower, lower + step, ... and `size`."""
-    if step == 1:
-        return units(fraction, size, lower)
-    wanted = fraction * size
-    top = lower + (size - 1 - lower) // step * step
-    if wanted > top:
-        return size if 2 * wanted >= top + size else top
-    return lower + step * max(0, math.floor((wanted - lower) / step + 0.5))
 
 
 def _draw_uniforms(shape: tuple[int, ...], generator: torch.Generator) -> list[list[Any]]:

@@ -46,6 +46,8 @@ class Drawing:
         only_one: Whether the step runs one random width of a law that seldom or never draws the full one, so that batch
             norm remembers that one.
         chooser: What chooses among the widths where a batch is too small for all; set when they are drawn.
+        parts: What ran last.
+        num_left_out: How many chunks did not, since the batch was too small.
     """
 
     def __init__(
@@ -63,6 +65,8 @@ class Drawing:
         self._generator = generator
         self.chooser = generator
         self._ranks = ranks
+        self.parts: list[Part] = []
+        self.num_left_out = 0
         self._draws: dict[int | None, list[dict[str, int]]] = {}
 
     def split(self, batch: int, *, least: int = 1, shuffled: bool = False) -> list[Part]:
@@ -78,11 +82,14 @@ class Drawing:
         """
         draws = self.widths(batch)
         sizes = chunk_sizes(batch, len(draws), least=least)
+        is_each = self._law is not None and self._law.chunks == "each"
+        self.num_left_out = 0 if is_each else len(draws) - len(sizes)
         draws = choose_chunks(draws, len(sizes), self.chooser)
         if shuffled:
             draws = [draws[i] for i in torch.randperm(len(draws), generator=self.chooser).tolist()]
         pairs = list(zip(draws, sizes, strict=True))
-        return self._weigh(_join_equal(pairs) if self._law is not None and self._law.chunks == "each" else pairs)
+        self.parts = self._weigh(_join_equal(pairs) if is_each else pairs)
+        return self.parts
 
     def stack(self, batch: int) -> list[Part]:
         """Return the widths at which the whole batch runs, full width first; those drawn twice count twice."""
@@ -90,7 +97,8 @@ class Drawing:
         for widths in self.widths(batch):
             same = next((i for i, (other, _) in enumerate(times) if other == widths), len(times))
             times[same : same + 1] = [(widths, batch + (times[same][1] if same < len(times) else 0))]
-        return self._weigh(times)
+        self.parts = self._weigh(times)
+        return self.parts
 
     def widths(self, batch: int | None = None) -> list[dict[str, int]]:
         """Return the widths of every group for each chunk of a batch."""
@@ -111,7 +119,9 @@ class Drawing:
         sizes = self._groups.sizes
         drawn = {name: size for name, size in sizes.items() if name in self._reached}
         bounds = {group.name: group.lower_bound for group in self._groups if group.name in drawn}
-        return [{**sizes, **draw} for draw in law.draw(drawn, generator, lower_bounds=bounds, batch=batch)]
+        steps = {group.name: group.step for group in self._groups if group.name in drawn and group.step > 1}
+        draws = law.draw(drawn, generator, lower_bounds=bounds, steps=steps, batch=batch)
+        return [{**sizes, **draw} for draw in draws]
 
     def _weigh(self, parts: list[tuple[dict[str, int], int]]) -> list[Part]:
         if self._law is None or self._law.weight == 0:

@@ -24,7 +24,7 @@ from widthwise.elastic.octave import count_octaves
 from widthwise.elastic.order import By, Start, is_pretrained, sort_units
 from widthwise.elastic.ranks import AcrossRanks, Ranks
 from widthwise.elastic.state import adopt_keys, collect_state, load_state
-from widthwise.elastic.step import mean_macs, start_step
+from widthwise.elastic.step import Steps, mean_macs
 from widthwise.elastic.widths import Width, resolve_widths
 from widthwise.graph import as_example
 from widthwise.groups import Declaration, Groups, Selection
@@ -62,17 +62,15 @@ class Elastic(nn.Module):
         values: Whether the width of values inside a head shrinks too, besides the number of heads.
         freeze: Patterns of group or parameter names, as in a shell; what matches keeps its size.
         only: Such patterns; what matches none of them keeps its size.
-        submodule: The name of the part that torch.export can trace, as in "encoder"; it alone is elastic, and all
-            around it runs as it is. Names of groups are those of the whole network.
+        submodule: The name of the part that torch.export can trace, as in "encoder": it alone is elastic.
+        round_to: A fraction leaves a multiple of so many units (not of heads), at least one, or all.
         strict: Whether torch.export reads the Python of the network instead of running it, which some networks need.
-        start: "pretrained" for parameters that were trained without this: `sort()` then puts the units of `net` in the
-            order of their magnitude at once, in place.
+        start: "pretrained" for trained parameters: `sort()` puts the units of `net` in the order of their magnitude.
         carried: The input that is a state handed from call to call, by its name in `forward`, such as the hidden state
             of a recurrent network. It keeps its full width; a narrower run reads the first units and writes over them.
-        across_ranks: Whether the processes of a data parallel training take other strata of the law each ("spread") or
-            the "same" widths.
-        generator: Draws the widths, on the CPU; by default one of its own, seeded from `torch.initial_seed()`. Several
-            processes all take the state of that of rank 0, in their first call in training.
+        across_ranks: Whether processes of a data parallel training "spread" the law or draw the "same" widths.
+        generator: Draws the widths, on the CPU; None seeds one from `torch.initial_seed()`. Processes take the state of
+            that of rank 0, in their first call in training.
 
     Attributes:
         net: As given.
@@ -85,7 +83,7 @@ class Elastic(nn.Module):
         TraceError: The network cannot be traced, or its batch axis is fixed or ambiguous.
         GroupError: Nothing in the network can shrink, it has no last layer for `output_affine`, or `groups` do not
             fit it or stand beside what needs a trace.
-        WidthError: The law is none, or its rescale has no meaning on this network; or the generator is on a GPU.
+        WidthError: The law is none, or no width or rescale of it fits this network; or the generator is on a GPU.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 3))
@@ -100,6 +98,7 @@ class Elastic(nn.Module):
     accepts_loss_kwargs = False
 
     num_steps: Tensor | None
+    _widths: dict[str, int] | None = None
 
     def __init__(
         self,
@@ -117,6 +116,7 @@ class Elastic(nn.Module):
         freeze: Sequence[str] = (),
         only: Sequence[str] = (),
         submodule: str | None = None,
+        round_to: int = 1,
         strict: bool = False,
         start: Start = "random",
         carried: str | None = None,
@@ -125,12 +125,12 @@ class Elastic(nn.Module):
     ) -> None:
         super().__init__()
         self.law = make_law(law)
-        self._ranks = Ranks(across_ranks)
         self.generator = check_generator(generator or torch.Generator().manual_seed(torch.initial_seed()))
-        selection = Selection(stream=stream, queries=queries, values=values, freeze=tuple(freeze), only=tuple(only))
+        wanted = Selection(stream=stream, queries=queries, values=values, freeze=freeze, only=only, round_to=round_to)
         example = None if example_inputs is None else as_example(example_inputs)
         options: Any = {"batch_dim": batch_dim, "submodule": submodule, "strict": strict, "carried": carried}
-        self._engine = make_engine(net, example, groups=groups, law=self.law, selection=selection, **options)
+        self._engine = make_engine(net, example, groups=groups, law=self.law, selection=wanted, **options)
+        self._steps = Steps(self._engine, Ranks(across_ranks), self.law)
         if is_pretrained(start):
             sort_units(self._engine)
         self.net = net
@@ -139,13 +139,22 @@ class Elastic(nn.Module):
         self.output_affine = engine.output_affine = engine.make_output_affine(octaves) if output_affine else None
         self.unit_affine = engine.unit_affine = engine.make_unit_affine(octaves) if unit_affine else None
         self.register_buffer("num_steps", torch.zeros((), dtype=torch.int64) if self.law.slow_start else None)
-        self._widths: dict[str, int] | None = None
         self.register_load_state_dict_pre_hook(adopt_keys)
 
     @property
     def groups(self) -> Groups:
         """The width groups; printing them shows sizes, members, and what is frozen and why."""
         return self._engine.groups
+
+    @property
+    def has_statistics(self) -> bool:
+        """Whether a batch norm uses running statistics in evaluation mode, which are those of full width."""
+        return self._engine.has_statistics
+
+    @property
+    def last_widths(self) -> list[dict[str, int]]:
+        """The widths at which the last training step ran; none before the first one."""
+        return self._steps.last
 
     @property
     def example_args(self) -> tuple[Any, ...]:
@@ -192,7 +201,7 @@ class Elastic(nn.Module):
         """
         widths = self.widths(width)
         warn_of_untrained(widths, self.groups, self.law, stacklevel=2)
-        if not self.training and self._engine.has_statistics:
+        if not self.training and self.has_statistics:
             advice = "take the network as model.extract(width, calibrate=loader)"
             warn_of_statistics(widths, self.groups, advice, stacklevel=2)
         return self._keep_widths(widths)
@@ -226,9 +235,9 @@ class Elastic(nn.Module):
         args, kwargs, targets = split_batch(batch, criterion)
         if self.law.sandwich is None or not self.training or self._widths is not None:
             return loss_of(self(*args, **kwargs), targets, criterion)
-        drawing = start_step(self._engine, self.law, self.generator, self._ranks, self.num_steps)
-        results = self._engine.run_stacked(drawing, args, kwargs)
-        return combine_losses(results, targets, criterion, self.law.distillation)
+        with self._steps.take(self.law, self.generator, self.num_steps) as drawing:
+            outputs = self._engine.run_stacked(drawing, args, kwargs)
+            return combine_losses(outputs, targets, criterion, self.law.distillation)
 
     def extract(
         self,
@@ -257,7 +266,7 @@ class Elastic(nn.Module):
         """
         widths = self.widths(width)
         warn_of_untrained(widths, self.groups, self.law, stacklevel=2)
-        if calibrate is None and self._engine.has_statistics:
+        if calibrate is None and self.has_statistics:
             warn_of_statistics(widths, self.groups, "pass calibrate=loader, of training samples", stacklevel=2)
         return self._engine.extract(widths, calibrate=calibrate, refit=refit, form=form)
 
@@ -301,18 +310,11 @@ class Elastic(nn.Module):
         return sort_units(self._engine, loader, criterion, by=by, optimizer=optimizer)
 
     def elastic_state(self) -> dict[str, Tensor]:
-        """Return the tensors that belong to no parameter of the network, to save beside the weights.
-
-        Gains and biases per octave, and the number of training steps during a slow start; else nothing.
-        """
+        """Return the tensors beside the weights: of octaves, and the number of steps of a slow start; else nothing."""
         return collect_state(self)
 
     def load_elastic_state(self, state: Mapping[str, Tensor]) -> None:
-        """Load what `elastic_state` gave.
-
-        Raises:
-            WidthError: The tensors are those of another model or setting.
-        """
+        """Load what `elastic_state` gave; a WidthError where that is of another model or setting."""
         load_state(self, state)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
@@ -339,8 +341,8 @@ class Elastic(nn.Module):
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         if self._widths is None:
             refuse_sandwich(self.law)
-            drawing = start_step(self._engine, self.law, self.generator, self._ranks, self.num_steps)
-            return self._engine.run_drawn(drawing, args, kwargs)
+            with self._steps.take(self.law, self.generator, self.num_steps) as drawing:
+                return self._engine.run_drawn(drawing, args, kwargs)
         if self._widths == self.groups.sizes and not self.training:
             return self._engine.run_whole(args, kwargs)
         return self._engine.run_at(self._widths, args, kwargs)

@@ -122,6 +122,7 @@ class Law:
         generator: torch.Generator,
         *,
         lower_bounds: Mapping[str, int] | None = None,
+        steps: Mapping[str, int] | None = None,
         batch: int | None = None,
     ) -> list[dict[str, int]]:
         """Return one dict of kept units per chunk (per width of a sandwich), drawn by `generator` alone.
@@ -132,6 +133,7 @@ class Law:
             sizes: Units of each group at full width.
             generator: On the CPU. The same state gives the same draws; the global random state is not used.
             lower_bounds: The fewest units of a group; 1 for groups that are not named.
+            steps: What goes before `step` in groups that are named.
             batch: The number of samples, where `chunks` is "each".
 
         Raises:
@@ -141,12 +143,13 @@ class Law:
         if lower_bounds and not lower_bounds.keys() <= sizes.keys():
             unknown = ", ".join(sorted(lower_bounds.keys() - sizes.keys()))
             raise WidthError(f"lower_bounds must name groups among {', '.join(sizes)}, got {unknown}; leave it out")
-        spans = self._find_spans(sizes, lower_bounds or {})
+        own = {name: (steps or {}).get(name, self.step) for name in sizes}
+        spans = self._find_spans(sizes, lower_bounds or {}, steps or {})
         below_full = self.distribution == "uniform_below_full"
 
         def pick(positions: Sequence[float | None]) -> dict[str, int]:
             return {
-                name: span[0] if position is None else pick_units(position, span, self.step, below_full=below_full)
+                name: span[0] if position is None else pick_units(position, span, own[name], below_full=below_full)
                 for (name, span), position in zip(spans.items(), positions, strict=True)
             }
 
@@ -198,18 +201,22 @@ class Law:
             return batch, levels
         return (1, levels) if self.chunks == 1 else (self.chunks - 1, levels[:-1])
 
-    def _find_spans(self, sizes: Mapping[str, int], lower_bounds: Mapping[str, int]) -> dict[str, tuple[int, int, int]]:
+    def _find_spans(
+        self, sizes: Mapping[str, int], lower_bounds: Mapping[str, int], steps: Mapping[str, int]
+    ) -> dict[str, tuple[int, int, int]]:
         spans: dict[str, tuple[int, int, int]] = {}
         for name, size in sizes.items():
             lower = lower_bounds.get(name, 1)
             missing = units(self.lowest, size, lower) - lower
-            spans[name] = (size, lower, lower - -missing // self.step * self.step)
+            first = lower - -missing // self.step * self.step
+            spans[name] = (size, lower, units(self.lowest, size, lower, steps[name]) if name in steps else first)
         if all(first >= size for size, _, first in spans.values()):
             widest = max(sizes, key=sizes.__getitem__, default=None)
-            found = "no group at all" if widest is None else f"groups up to {widest} of width {sizes[widest]}"
+            found = "no group at all" if widest is None else f"groups of at most {sizes[widest]} units ({widest})"
             raise WidthError(
-                f"a law must reach a width below full in some group, got lowest {self.lowest:.6g} and step {self.step} "
-                f"for {found}; use smaller ones, or smaller lower bounds, or train the network itself"
+                f"a law must reach a width below full in some group, got lowest {self.lowest:.6g} and step "
+                f"{max(steps.values(), default=self.step)} for {found}; use smaller ones, or smaller lower bounds, or "
+                "train the network itself"
             )
         return spans
 

@@ -1,6 +1,7 @@
 """Which engine runs a network: traced as a whole, traced in part, or with groups that a person names."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -13,6 +14,7 @@ from widthwise.elastic.submodule import SubmoduleEngine
 from widthwise.elastic.traced import TracedEngine
 from widthwise.graph import Example
 from widthwise.groups import ALL, Declaration, Selection
+from widthwise.groups.width import check_count
 from widthwise.slicing import SlicedNetwork
 
 __all__ = ["make_engine"]
@@ -34,11 +36,12 @@ def make_engine(
 
     Raises:
         GroupError: `groups` stand beside what needs a trace.
-        WidthError: The law rescales what only a trace tells.
+        WidthError: The law rescales what only a trace tells, or has a step beside one of the groups.
         TraceError: There is neither an example nor groups.
     """
+    _check_rounding(selection.round_to, law.step)
     if groups is not None:
-        if selection != ALL or submodule is not None or strict or carried is not None:
+        if replace(selection, round_to=1) != ALL or submodule is not None or strict or carried is not None:
             raise GroupError(
                 "expected groups= alone, got stream=, queries=, values=, freeze=, only=, submodule=, strict= or "
                 "carried= beside it, which say what to trace and to choose of what is found; name the groups you want"
@@ -48,7 +51,7 @@ def make_engine(
                 f"expected a law without rescale for named groups, got rescale={law.rescale!r}; which weights read the "
                 "units only a trace tells, so use Law(rescale='none')"
             )
-        return DeclaredEngine(net, groups, example, batch_dim)
+        return DeclaredEngine(net, groups, example, batch_dim, selection.round_to)
     if example is None:
         raise TraceError("expected example_inputs, got none; give the inputs of one call, or name the groups (groups=)")
     factor = None if law.rescale == "none" else law.factor
@@ -60,3 +63,12 @@ def make_engine(
             )
         return SubmoduleEngine(net, example, submodule, **options)
     return TracedEngine(SlicedNetwork(net, example, carried=carried, **options))
+
+
+def _check_rounding(round_to: int, step: int) -> None:
+    check_count("round_to", round_to, "use 1 for every width")
+    if round_to > 1 and step > 1:
+        raise WidthError(
+            f"expected round_to= or a law with a step, got round_to={round_to} and step={step}; leave out step, which "
+            "training alone knows of"
+        )

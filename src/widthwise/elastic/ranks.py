@@ -42,6 +42,16 @@ class Ranks:
         self.across_ranks = across_ranks
         self._agreed = False
 
+    def agree(self, law: Law, generator: torch.Generator) -> None:
+        """Give the generator the state that it has in rank 0, in the first call among several processes.
+
+        Raises:
+            WidthError: The law is not that of rank 0.
+        """
+        if not self._agreed and _count_ranks() > 1:
+            _agree(law, generator)
+            self._agreed = True
+
     def draw(
         self, law: Law, generator: torch.Generator, batch: int | None, draw: Draw
     ) -> tuple[Draws, torch.Generator]:
@@ -56,11 +66,9 @@ class Ranks:
         Raises:
             WidthError: The law is not that of rank 0.
         """
-        if not distributed.is_available() or not distributed.is_initialized() or distributed.get_world_size() == 1:
+        if _count_ranks() == 1:
             return draw(law, generator, batch), generator
-        if not self._agreed:
-            _agree(law, generator)
-            self._agreed = True
+        self.agree(law, generator)
         rank, num_ranks = distributed.get_rank(), distributed.get_world_size()
         seed, turn = torch.randint(2**62, (2,), generator=generator).tolist()
         # A batch too small for all chunks lets chance choose, in one process and not in another.
@@ -100,6 +108,10 @@ def pick_share(num_strata: int, num_parts: int, place: int) -> list[int]:
     place %= num_parts
     others = [stratum * num_parts + num_parts - 1 - place for stratum in range(num_strata - 1)]
     return [*others, (num_strata - 1) * num_parts + place]
+
+
+def _count_ranks() -> int:
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 def _agree(law: Law, generator: torch.Generator) -> None:

@@ -1,6 +1,8 @@
 """A training step of an elastic model: what its law draws, and what that costs."""
 
-from typing import Any
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -10,12 +12,69 @@ from widthwise.elastic.drawing import Drawing
 from widthwise.elastic.engine import Engine
 from widthwise.elastic.law import Law
 from widthwise.elastic.ranks import Ranks
+from widthwise.elastic.watch import Watch
 from widthwise.groups import Group
 
-__all__ = ["mean_macs", "reached_groups", "start_step"]
+__all__ = ["Steps", "mean_macs", "reached_groups", "start_step"]
 
 # Samples of a batch, large enough for as many chunks as a law is likely to have.
 _BATCH = 256
+
+
+@final
+class Steps:
+    """The training steps of a model, one after the other; one that fails leaves nothing behind.
+
+    Args:
+        engine: Of the model.
+        ranks: Shares the strata out among processes.
+        law: Of the model; drawn from once, so that one without a width to draw fails now and not far into training.
+
+    Attributes:
+        last: The widths at which the last step ran, each once.
+
+    Raises:
+        GroupError: The law reaches no group.
+        WidthError: No group that it reaches has a width below full among those that it draws.
+    """
+
+    def __init__(self, engine: Engine, ranks: Ranks, law: Law) -> None:
+        self._engine = engine
+        self._ranks = ranks
+        self._watch = Watch()
+        self.last: list[dict[str, int]] = []
+        Drawing(law, engine.groups, reached_groups(engine, law), torch.Generator()).widths(1)
+
+    @contextmanager
+    def take(self, law: Law, generator: torch.Generator, num_steps: Tensor | None) -> Generator[Drawing]:
+        """Give what the next step draws; an error inside puts the generator and the number of steps back.
+
+        Args:
+            law: Of the model.
+            generator: Draws the widths.
+            num_steps: The steps taken so far, counted up here; None where the law starts at once.
+
+        Raises:
+            GroupError: The law reaches no group.
+            WidthError: The law is not that of rank 0.
+
+        Warns:
+            WidthWarning: The first batch is too small, or a group gets no gradients in the first steps.
+        """
+        self._watch.look_at_gradients(self._engine.net, self._engine.groups)
+        # Before anything is remembered: what the processes agreed on stays, whatever becomes of the step.
+        self._ranks.agree(law, generator)
+        state, taken = generator.get_state(), None if num_steps is None else num_steps.clone()
+        try:
+            drawing = start_step(self._engine, law, generator, self._ranks, num_steps)
+            yield drawing
+        except BaseException:
+            generator.set_state(state)
+            if num_steps is not None and taken is not None:
+                num_steps.copy_(taken)
+            raise
+        self.last = [part.widths for part in drawing.parts]
+        self._watch.look_at_batch(len(drawing.parts), drawing.num_left_out)
 
 
 def start_step(

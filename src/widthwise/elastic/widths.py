@@ -38,7 +38,8 @@ def resolve_widths(width: Any, groups: Groups) -> dict[str, int]:
     """
     first = groups[0]
     if isinstance(width, float):
-        remedy = f"0.5 keeps half of the units ({units(0.5, first.size)} of {first.size} in {first.name}), 1.0 all"
+        half = units(0.5, first.size, first.lower_bound, first.step)
+        remedy = f"0.5 keeps half of the units ({half} of {first.size} in {first.name}), 1.0 all"
         _check_fraction(width, "a width as a fraction of every group", remedy)
         return {group.name: group.units_at(width) for group in groups}
     if isinstance(width, HasWidths):
@@ -84,7 +85,7 @@ def is_common_fraction(widths: Mapping[str, int], groups: Groups) -> bool:
 def _resolve_one(value: Any, group: Group) -> int:
     if isinstance(value, float):
         _check_fraction(value, f"a fraction of {group.name} ({group.size} units)", "use 1.0 for the full model")
-        return units(value, group.size, group.lower_bound)
+        return units(value, group.size, group.lower_bound, group.step)
     if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= int(value) <= group.size:
         raise WidthError(
             f"kept must lie in [1, {group.size}] (width of {group.name}), got {_show(value)}; "

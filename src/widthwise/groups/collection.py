@@ -1,6 +1,7 @@
 """The width groups of a network: a sequence of them, with what is frozen beside it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, overload
 
 from widthwise.graph import Counts
@@ -60,6 +61,16 @@ class Groups(Sequence[Group]):
     def sizes(self) -> dict[str, int]:
         """The number of units of each group at full width, by name."""
         return {group.name: group.size for group in self._groups}
+
+    def rounded_to(self, multiple: int) -> "Groups":
+        """Return the groups with fractions that leave multiples of so many units, heads excepted, or all of them."""
+        rounded = [
+            replace(group, lower_bound=min(group.size, -(-group.lower_bound // multiple) * multiple), step=multiple)
+            if multiple > 1 and group.kind in ("units", "stream")
+            else group
+            for group in self._groups
+        ]
+        return Groups(rounded, self.frozen, self.constants, self.summed)
 
     def without(self, counts: Counts) -> "Groups":
         """Return the groups without those constants that are known to follow from widths."""

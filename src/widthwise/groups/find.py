@@ -54,7 +54,8 @@ def find_groups(
         raise GroupError(_nothing_to_shrink(net, frozen))
     titles = {Atom(group.key, group.size): group.name for group in kept}
     following = _let_follow(kept, inference, selection)
-    return Groups(following, frozen, find_sized_constants(inference, titles), find_summed(inference, state))
+    groups = Groups(following, frozen, find_sized_constants(inference, titles), find_summed(inference, state))
+    return groups.rounded_to(selection.round_to)
 
 
 def _draft(inference: Inference, state: StateAxes, names: Mapping[Atom, str], path: str) -> list[Group]:

@@ -27,6 +27,7 @@ class Group:
         name: The qualified name of the first module that produces the group's units.
         size: The number of units at full width.
         lower_bound: The fewest units that a fraction leaves.
+        step: A fraction leaves the lower bound plus a multiple of this, or all units.
         members: The axes that shrink, in the order of the network.
         kind: What its units are: "heads" of an attention, the width of its "query" or "value", queries "shared" by one
             key, a residual "stream", or just "units".
@@ -37,6 +38,7 @@ class Group:
     name: str
     size: int
     lower_bound: int = 1
+    step: int = 1
     members: tuple[Member, ...]
     key: int
     kind: str = "units"
@@ -44,7 +46,7 @@ class Group:
 
     def units_at(self, fraction: float) -> int:
         """Return how many units a fraction of every group leaves of this one: all where it moves by name only."""
-        return units(fraction, self.size, self.lower_bound) if self.follows else self.size
+        return units(fraction, self.size, self.lower_bound, self.step) if self.follows else self.size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ __all__ = ["ALL", "Selection"]
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """What a user says about the groups that are found.
+    """What a user says about the groups that are found, and the widths that a fraction gives them.
 
     Attributes:
         stream: Whether residual streams follow a common width; None lets them where the network does not attend.
@@ -21,6 +21,7 @@ class Selection:
         values: Whether the width of the values inside a head follows.
         freeze: Patterns of group or parameter names; what matches keeps its size.
         only: Such patterns; what matches none of them keeps its size.
+        round_to: Fractions leave multiples of so many units; 1 for any number.
         unsound: Groups that failed a check, by name, with the reason.
     """
 
@@ -29,7 +30,13 @@ class Selection:
     values: bool = False
     freeze: Sequence[str] = ()
     only: Sequence[str] = ()
+    round_to: int = 1
     unsound: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __post_init__(self) -> None:
+        """Hold the patterns as they are now, whatever becomes of a list of them."""
+        object.__setattr__(self, "freeze", tuple(self.freeze))
+        object.__setattr__(self, "only", tuple(self.only))
 
     def refuse(self, name: str, members: Iterable[str]) -> str | None:
         """Return why a group of this name and these parameters keeps its size; None where it may shrink."""

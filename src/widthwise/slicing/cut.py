@@ -13,10 +13,18 @@ from torch import Tensor
 
 from widthwise.graph import Axes, KeptSet, Term, atoms_of, count, indices, is_prefix, size_of
 
-__all__ = ["Layout", "cut"]
+__all__ = ["Layout", "cut", "format_of"]
 
 Kept = Mapping[int, KeptSet]
 Shape = tuple[int, ...]
+
+
+def format_of(tensor: Tensor) -> torch.memory_format:
+    """Return the memory format of a tensor of full size, which a copy of its kept part is to have too."""
+    for axes, layout in ((4, torch.channels_last), (5, torch.channels_last_3d)):
+        if tensor.dim() == axes and tensor.is_contiguous(memory_format=layout) and not tensor.is_contiguous():
+            return layout
+    return torch.contiguous_format
 
 
 def cut(tensor: Tensor, axes: Axes, kept: Kept) -> Tensor:

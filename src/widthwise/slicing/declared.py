@@ -17,7 +17,7 @@ from widthwise._shared import WidthError
 from widthwise.graph import Axes, count, state_tensor
 from widthwise.groups import DeclaredGroups
 from widthwise.slicing.attributes import flatten_weights, set_sizes
-from widthwise.slicing.cut import Layout, cut
+from widthwise.slicing.cut import Layout, cut, format_of
 from widthwise.slicing.program import Kept, Resized
 
 __all__ = ["DeclaredNetwork"]
@@ -86,7 +86,8 @@ class DeclaredNetwork:
     def copy(self, kept: Kept) -> nn.Module:
         """Return a copy of the network at a kept set, in evaluation mode; it shares no storage with this one."""
         parts = [part.detach().clone() for part in self._layout.cut(self._state(), kept)]
-        small = self._copy_with([part.contiguous() for part in parts])
+        formats = [format_of(tensor) for tensor in self._state()]
+        small = self._copy_with([part.contiguous(memory_format=f) for part, f in zip(parts, formats, strict=True)])
         self._set_numbers(small, kept)
         flatten_weights(small)
         return small

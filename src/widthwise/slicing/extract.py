@@ -12,6 +12,7 @@ from widthwise.graph import Example
 from widthwise.slicing.batches import batch_inputs, take_samples
 from widthwise.slicing.calibrate import NUM_SAMPLES, has_batch_norm, recalibrate
 from widthwise.slicing.causal_mask import strip_masks
+from widthwise.slicing.cut import format_of
 from widthwise.slicing.head import find_head
 from widthwise.slicing.norms import divide_weights
 from widthwise.slicing.own import build_own_class
@@ -36,7 +37,7 @@ def copy_state(runner: Runner, kept: Kept, corrections: Corrections | None = Non
         sliced = runner.cut_state(kept, corrections)
     for entry, source, part in zip(runner.program.state, runner.state(), sliced, strict=True):
         if id(source) not in by_source:
-            fresh = part.detach().clone(memory_format=torch.contiguous_format)
+            fresh = part.detach().clone(memory_format=format_of(source))
             is_parameter = isinstance(source, nn.Parameter)
             by_source[id(source)] = nn.Parameter(fresh, requires_grad=source.requires_grad) if is_parameter else fresh
         copies[entry.target] = by_source[id(source)]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from widthwise.curves import Score
+from widthwise.elastic.objective import Criterion
 from widthwise.graph import Example
 from widthwise.training.accuracy import calibration_batches, make_score
 from widthwise.training.batch import Batch
@@ -53,9 +54,11 @@ class Classification(Task):
 
     def loss(self, net: nn.Module, batch: Batch) -> Tensor:
         """Return the cross entropy of a batch."""
-        device = device_of(net)
-        inputs, labels = (tensor[batch.indices].to(device) for tensor in self._splits.train.tensors)
-        return take_loss(net, (inputs, labels), cross_entropy)
+        return take_loss(net, self._samples(net, batch), cross_entropy)
+
+    def last_call(self, net: nn.Module, batch: Batch) -> tuple[object, Criterion]:
+        """Return the samples of the batch and the cross entropy."""
+        return self._samples(net, batch), cross_entropy
 
     def score(self, split: SplitName = "validation") -> Score[tuple[Tensor, Tensor]]:
         """Return the accuracy on a split."""
@@ -71,3 +74,7 @@ class Classification(Task):
         """Return 256 inputs of the validation split, and the first of them alone."""
         inputs = self._splits.validation.tensors[0][:_NUM_COMPARED]
         return [Example(args=(part,), kwargs={}) for part in (inputs, inputs[:1])]
+
+    def _samples(self, net: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        inputs, labels = (tensor[batch.indices].to(device_of(net)) for tensor in self._splits.train.tensors)
+        return inputs, labels

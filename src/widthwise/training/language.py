@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from widthwise._shared import RecipeError, make_generator
 from widthwise.curves import Score
+from widthwise.elastic.objective import Criterion
 from widthwise.graph import Example
 from widthwise.training.batch import Batch
 from widthwise.training.device import device_of
@@ -59,6 +60,7 @@ class Language(Task):
         self._batch_size = recipe.training.batch_size
         self._seed = recipe.training.seed
         self._state: State | None = None
+        self._before: State | None = None
         _check_vocabulary(recipe, splits, net)
         if self.num_batches < 1:
             raise RecipeError(
@@ -89,23 +91,25 @@ class Language(Task):
 
     def loss(self, net: nn.Module, batch: Batch) -> Tensor:
         """Return the cross entropy per token of a batch; the state after it, without its gradients, is kept."""
-        places_BT = batch.indices.unsqueeze(1) + torch.arange(self._length)
-        device = device_of(net)
-        inputs, targets = (self._reading.lay(self._splits.train[places_BT + shift]).to(device) for shift in (0, 1))
-        before = self._reading.first_state(inputs) if batch.step == 1 else self._state
+        inputs, targets = self._tokens(net, batch)
+        self._before = self._reading.first_state(inputs) if batch.step == 1 else self._state
         after: list[State] = []
 
         def criterion(outputs: _Outputs, targets: Tensor) -> Tensor:
             # Where several widths run on the same tokens, the first to come is the full one.
             if isinstance(outputs, tuple):
                 after.append(outputs[1])
-            logits = outputs[0] if isinstance(outputs, tuple) else outputs
-            return cross_entropy(logits.flatten(0, 1), targets.flatten())
+            return _cross_entropy(outputs, targets)
 
-        loss = take_loss(net, (self._reading.arguments(inputs, before), targets), criterion)
+        loss = take_loss(net, (self._reading.arguments(inputs, self._before), targets), criterion)
         # Autocast may have cast it down, and what is handed in next time must be as wide as the first was.
         self._state = (after[0][0].detach().float(), after[0][1].detach().float()) if after else None
         return loss
+
+    def last_call(self, net: nn.Module, batch: Batch) -> tuple[object, Criterion]:
+        """Return the tokens of the batch with the state before it, and the cross entropy."""
+        inputs, targets = self._tokens(net, batch)
+        return (self._reading.arguments(inputs, self._before), targets), _cross_entropy
 
     def score(self, split: SplitName = "validation") -> Score[tuple[Tensor, Tensor]]:
         """Return the cross entropy per token on a split, a mean over windows; what fills no window is left out.
@@ -133,6 +137,12 @@ class Language(Task):
         """Return eight windows of the validation split, and the first of them alone."""
         inputs_WT = cut_windows(self._splits.validation, self._length)[0][:_NUM_COMPARED]
         return [Example(args=self._arguments(part, busy=True), kwargs={}) for part in (inputs_WT, inputs_WT[:1])]
+
+    def _tokens(self, net: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        places_BT = batch.indices.unsqueeze(1) + torch.arange(self._length)
+        device = device_of(net)
+        inputs, targets = (self._reading.lay(self._splits.train[places_BT + shift]).to(device) for shift in (0, 1))
+        return inputs, targets
 
     def _arguments(self, tokens_BT: Tensor, *, busy: bool = False) -> tuple[Tensor | State, ...]:
         tokens = self._reading.lay(tokens_BT)
@@ -184,6 +194,11 @@ class TokenLoss:
             logits_TCV, state = net(inputs_TC, state)
             losses.append(cross_entropy(logits_TCV.flatten(0, 1), targets_TC.flatten()))
         return torch.stack(losses)
+
+
+def _cross_entropy(outputs: _Outputs, targets: Tensor) -> Tensor:
+    logits = outputs[0] if isinstance(outputs, tuple) else outputs
+    return cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
 def _cut_columns(tokens_N: Tensor, length: int) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,6 @@
 """In which numbers a training step is computed: autocast around the loss, and for float16 a scaled backward pass."""
 
+import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, cast, final
@@ -8,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
+
+from widthwise.training.divergence import measure_gradients
 
 __all__ = ["Precision", "PrecisionName"]
 
@@ -50,12 +53,16 @@ class Precision:
             optimiser: Of the parameters of `net`.
             net: Whose gradients are clipped.
             grad_clip: The largest norm of them all together, None where there is none.
+
+        Raises:
+            FloatingPointError: Gradients that are not scaled are not finite; its text is their norm.
         """
         if self._scaler is not None:
             self._scaler.unscale_(optimiser)
-        if grad_clip is not None:
-            nn.utils.clip_grad_norm_(net.parameters(), grad_clip)
+        norm = float(measure_gradients(net, grad_clip))
         if self._scaler is None:
+            if not math.isfinite(norm):
+                raise FloatingPointError(str(norm))
             optimiser.step()
             return True
         before = self._scaler.get_scale()

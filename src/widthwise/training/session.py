@@ -14,9 +14,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from widthwise._shared import RecipeError, RunError, TrainingError, generator_state, make_generator, restore_generator
 from widthwise.elastic import Elastic
-from widthwise.training.accuracy import has_batch_norm
 from widthwise.training.batch import Batch
 from widthwise.training.checkpoint import Checkpoint
+from widthwise.training.divergence import describe_widths, kept_on_error
 from widthwise.training.network import Splits, build_elastic, build_task
 from widthwise.training.optimiser import make_optimiser, make_schedule
 from widthwise.training.patience import Patience
@@ -89,26 +89,44 @@ class Session:
         """Return the loss on the batch, after one step of the optimiser on it and those accumulated before it.
 
         Raises:
-            TrainingError: Where the loss is not finite; the weights are as before the step.
+            TrainingError: Where the loss or a gradient is not finite; all is then as before the step.
         """
+        with kept_on_error(self.model):
+            return self._step(batch)
+
+    def _step(self, batch: Batch) -> float:
         net = _trained(self.model, self.recipe).train()
         with _seeded(self.recipe.training.seed, batch, self.recipe.training.device), self.precision.autocast():
             loss = self.task.loss(net, batch)
         value = float(loss.detach())
         if not torch.isfinite(loss.detach()):
-            raise TrainingError(
-                f"expected a finite loss, got {value} at epoch {batch.epoch}, step {batch.step} "
-                f"(learning rate {self.learning_rate:.3g}); lower training.learning_rate or set training.grad_clip"
-            )
+            raise self._diverged(batch, f"a finite loss, got {value}")
         place = (batch.step - 1) % self.recipe.training.accumulate
         if place == 0:
             self.optimiser.zero_grad(set_to_none=True)
         left = self.task.num_batches - (batch.step - 1 - place)
         size = min(self.recipe.training.accumulate, left)
         self.precision.backward(loss / size)
-        if place == size - 1 and self.precision.step(self.optimiser, net, self.recipe.training.grad_clip):
-            self.schedule.step()
+        if place == size - 1:
+            self._take_step(batch, net, value)
         return value
+
+    def _take_step(self, batch: Batch, net: nn.Module, loss: float) -> None:
+        try:
+            has_stepped = self.precision.step(self.optimiser, net, self.recipe.training.grad_clip)
+        except FloatingPointError as norm:
+            raise self._diverged(batch, f"finite gradients, got some of norm {norm} at loss {loss:.4g}") from None
+        if has_stepped:
+            self.schedule.step()
+
+    def _diverged(self, batch: Batch, what: str) -> TrainingError:
+        net = _trained(self.model, self.recipe)
+        with _seeded(self.recipe.training.seed, batch, self.recipe.training.device), self.precision.autocast():
+            widths = describe_widths(net, *self.task.last_call(net, batch))
+        return TrainingError(
+            f"expected {what} at epoch {batch.epoch}, step {batch.step}{widths} (learning rate "
+            f"{self.learning_rate:.3g}); lower training.learning_rate or set training.grad_clip"
+        )
 
     def validate(self) -> dict[str, float]:
         """Return the score on the validation split: at full width, and at the lowest width where widths are trained.
@@ -119,7 +137,7 @@ class Session:
         scores = {score.name: score(self.model)}
         if self.recipe.training.method == "structural":
             lowest = self.recipe.elastic.make_law().lowest
-            if has_batch_norm(self.model.net):
+            if self.model.has_statistics:
                 small = self.model.extract(lowest, calibrate=self.task.calibration_batches())
                 scores[f"{score.name}_lowest"] = score(small)
             else:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from widthwise.curves import Score
 from widthwise.elastic import Elastic
+from widthwise.elastic.objective import Criterion
 from widthwise.graph import Example
 from widthwise.training.batch import Batch
 
@@ -42,6 +43,10 @@ class Task(ABC):
     @abstractmethod
     def loss(self, net: nn.Module, batch: Batch) -> Tensor:
         """Return the loss of an elastic or a plain network on a batch of the training split, a number."""
+
+    @abstractmethod
+    def last_call(self, net: nn.Module, batch: Batch) -> tuple[object, Criterion]:
+        """Return (inputs, targets) and the criterion of the last call of `loss`, which was with this batch."""
 
     @abstractmethod
     def score(self, split: SplitName = "validation") -> Score[tuple[Tensor, Tensor]]:
