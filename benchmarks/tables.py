@@ -180,8 +180,7 @@ and extracted at one half and at widths drawn at random for each group. It passe
   the largest entry;
 - at one half at most 35 % of its parameters are left, and the share that keeps its size: parameters in no group, and
   half of those that have an input, an output or a vocabulary as another axis, since they halve where others quarter;
-- `verify` finds no fault; it is skipped where it takes longer than the limit, and on networks of more than 300 million
-  parameters, which are traced without numbers.
+- `verify` finds no fault. Networks of more than 300 million parameters are traced without numbers, and verified with.
 
 *Form* is that of the network at one half: its own class, or a graph. Times are of the processor, on one thread; *ours*
 is the whole of `ww.Elastic(net, inputs)`. The last column is the share of all parameters that belong to one that shrank
