@@ -119,13 +119,23 @@ def test_the_score_without_a_state_is_that_of_each_window_from_nothing() -> None
     assert torch.cat(list(score.samples(net))).tolist() == pytest.approx(losses, rel=1e-5)
 
 
+class Fixed(nn.Module):
+    """Gives the same logits whatever it reads."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(logits)
+
+    def forward(self, _: torch.Tensor) -> torch.Tensor:
+        return self.logits
+
+
 def test_loss_per_token_keeps_windows_apart_in_either_layout() -> None:
     logits_BTV = torch.randn(3, 5, 4)
     targets_BT = torch.randint(0, 4, (3, 5))
     expected = torch.stack([nn.functional.cross_entropy(*pair) for pair in zip(logits_BTV, targets_BT, strict=True)])
     for is_time_first in (False, True):
-        logits = logits_BTV.transpose(0, 1) if is_time_first else logits_BTV
-        net = lambda _, logits=logits: logits  # noqa: E731
+        net = Fixed(logits_BTV.transpose(0, 1) if is_time_first else logits_BTV)
         found = TokenLoss(Reading(is_time_first=is_time_first, state_shape=None))(net, (targets_BT, targets_BT))
         torch.testing.assert_close(found, expected)
 
