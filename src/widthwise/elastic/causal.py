@@ -49,6 +49,7 @@ def make_causal(
         TraceError: The network cannot be traced.
 
     Example:
+        >>> import torch
         >>> net = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 3))
         >>> make_causal(net, (torch.zeros(2, 8),))[2].weight.count_nonzero().item()
         2080

@@ -28,6 +28,7 @@ def find_nonfinite(model: Elastic, batch: object, criterion: Criterion | None = 
         WidthError: The batch or the loss is of another form.
 
     Example:
+        >>> from torch import nn
         >>> model = Elastic(nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 3)), (torch.zeros(2, 8),)).train()
         >>> x, y = torch.randn(16, 8), torch.randint(0, 3, (16,))
         >>> loss = model.loss((x, y), nn.functional.cross_entropy)

@@ -29,6 +29,7 @@ def blend(rows: Tensor, fraction: float) -> Tensor | None:
         GroupError: The fraction is out of range.
 
     Example:
+        >>> import torch
         >>> blend(torch.tensor([[1.0], [3.0]]), 2**-1.5)
         tensor([2.])
     """

@@ -25,7 +25,7 @@ def units(fraction: float, size: int, lower_bound: int = 1, step: int = 1) -> in
     Example:
         >>> units(0.25, 10), units(0.01, 10), units(0.01, 10, lower_bound=4)
         (3, 1, 4)
-        >>> units(0.5, 30, lower_bound=8, step=8), units(0.9, 30, lower_bound=8, step=8)
+        >>> units(0.5, 30, lower_bound=8, step=8), units(0.8, 30, lower_bound=8, step=8)
         (16, 24)
     """
     if not 0 < fraction <= 1:
