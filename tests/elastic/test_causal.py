@@ -182,6 +182,19 @@ def test_widths_that_are_no_common_fraction_run_too() -> None:
     assert_same(found, torch.stack(losses).mean())
 
 
+def test_widths_that_are_multiples_share_no_more_than_holds_for_them() -> None:
+    law = Law(sandwich=3, lowest=0.2)
+    net = make_causal(make_mlp(6, 64, 16, 4), (X,))
+    model = Elastic(net, (X,), law=law, round_to=8, generator=make_generator(6)).train()
+    found = model.loss((X, Y), cross_entropy)
+    losses = []
+    for widths in model.last_widths:
+        with model.at(widths):
+            losses.append(cross_entropy(model(X), Y))
+    assert len(losses) == 3
+    assert_same(found, torch.stack(losses).mean())
+
+
 def test_a_network_without_weights_between_groups_is_refused() -> None:
     with pytest.raises(GroupError) as caught:
         make_causal(make_mlp(6, 16, 4), (X,))

@@ -67,13 +67,16 @@ def mean_fraction(widths: Mapping[str, int], groups: Groups) -> float:
 
 
 def is_common_fraction(widths: Mapping[str, int], groups: Groups) -> bool:
-    """Return whether some fraction of every group gives these widths; those that move by name only must be full."""
+    """Return whether some fraction of every group gives these widths; those that move by name only must be full.
+
+    Groups that leave multiples only (`round_to`) have no such fraction: their last units come earlier than by rounding.
+    """
     least, most = 0.0, math.inf
     for group in groups:
         kept = widths[group.name]
         if kept == group.size and not group.follows:
             continue
-        if not group.follows or kept < group.lower_bound:
+        if not group.follows or group.step != 1 or kept < group.lower_bound:
             return False
         if kept > group.lower_bound:
             least = max(least, (kept - 0.5) / group.size)
