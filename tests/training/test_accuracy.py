@@ -7,7 +7,6 @@ from torch.utils.data import TensorDataset
 
 from tests.training.conftest import make_splits
 from widthwise.training import calibration_batches, is_right, make_score
-from widthwise.training.accuracy import has_batch_norm
 
 
 def test_the_score_is_the_share_of_largest_outputs_at_the_label() -> None:
@@ -41,9 +40,3 @@ def test_calibration_takes_2048_samples_of_many() -> None:
     many = TensorDataset(torch.zeros(3000, 1), torch.zeros(3000))
     batches = calibration_batches(replace(splits, train=many), 0)
     assert [len(batch) for batch in batches] == [256] * 8
-
-
-def test_running_statistics_are_what_counts_as_batch_norm() -> None:
-    assert has_batch_norm(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
-    assert not has_batch_norm(nn.Sequential(nn.LayerNorm(2), nn.InstanceNorm1d(2)))
-    assert not has_batch_norm(nn.BatchNorm1d(2, track_running_stats=False))

@@ -11,7 +11,7 @@ from widthwise.training.device import device_of
 from widthwise.training.stream import Stream
 from widthwise.zoo import DataSplits
 
-__all__ = ["calibration_batches", "has_batch_norm", "is_right", "make_score"]
+__all__ = ["calibration_batches", "is_right", "make_score"]
 
 _SCORE_BATCH = 1000
 _CALIBRATION_BATCH, _CALIBRATION_SAMPLES = 256, 2048
@@ -36,10 +36,3 @@ def calibration_batches(splits: DataSplits, seed: int) -> list[Tensor]:
     inputs = splits.train.tensors[0]
     order = torch.randperm(len(inputs), generator=make_generator(seed, Stream.CALIBRATION))
     return list(inputs[order[:_CALIBRATION_SAMPLES]].split(_CALIBRATION_BATCH))
-
-
-def has_batch_norm(net: nn.Module) -> bool:
-    """Return whether some module of `net` keeps running statistics, which narrower widths must measure again."""
-    # The one base of all norms that keep running statistics.
-    kind = nn.modules.batchnorm._NormBase  # pyright: ignore[reportPrivateUsage]
-    return any(isinstance(module, kind) and module.track_running_stats for module in net.modules())
