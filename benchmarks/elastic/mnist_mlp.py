@@ -73,7 +73,7 @@ def make_recipe(row: str, *, rate: float, seed: int, width: int = 256) -> Recipe
         return load_recipe("mnist-mlp-paper", ["training.epochs=18", f"training.seed={seed}"])
     changes = [f"training.learning_rate={rate}", f"training.seed={seed}"]
     if row == "ours, output affine and refit":
-        changes.append("elastic.output_affine=true")
+        changes.append("elastic.unit_affine=true")
     if "alone" in row or "plain" in row:
         changes += ["training.method=plain", f"model.settings.sizes=[784, {width}, {width}, 10]"]
         if row != "alone, as many epochs as ours":

@@ -39,14 +39,14 @@ BUDGETS = ("equal epochs", "equal MACs")
 RANGES = ("published", "to 1/32")
 # What of a recipe is changed, by row and range of widths; ours has one range, and "mrl" cuts only what the head reads.
 Row = Mapping[str, Sequence[str]]
-_AFFINE = ("elastic.unit_affine=true", "elastic.output_affine=true")
+_AFFINE = ("elastic.unit_affine=true",)
 ROWS: Mapping[str, Row] = {
     "log_uniform": {"to 1/32": ()},
     "log_uniform, affine": {"to 1/32": _AFFINE},
     "log_uniform, weight, affine": {"to 1/32": ("elastic.weight=0.3", *_AFFINE)},
     "octaves": {"to 1/32": ("elastic.law=octaves",)},
-    "octaves, affine": {"to 1/32": ("elastic.law=octaves", *_AFFINE)},
-    "octaves alone, affine": {"to 1/32": ("elastic.law=octaves", "elastic.between=0", *_AFFINE)},
+    "octaves, no affine": {"to 1/32": ("elastic.law=octaves", "elastic.unit_affine=false")},
+    "octaves alone": {"to 1/32": ("elastic.law=octaves", "elastic.between=0")},
     "causal channels": {"to 1/32": ("elastic.causal=true", "elastic.sandwich=6", "elastic.widths=6")},
     "uniform": {"to 1/32": ("elastic.law=uniform",)},
     "paper": {

@@ -17,11 +17,6 @@ from widthwise.elastic import Elastic, Law
         ({"stream": True}, GroupError, "expected groups= alone, got stream=, queries=, values=, freeze=, only="),
         ({"freeze": ["a"]}, GroupError, "expected groups= alone"),
         ({"law": "paper"}, WidthError, "expected a law without rescale for named groups, got rescale='inverse'"),
-        (
-            {"output_affine": True},
-            GroupError,
-            "output_affine needs to know the last layer, but this model is not traced",
-        ),
     ],
 )
 def test_what_needs_a_trace_is_refused(settings: dict[str, Any], kind: type[Exception], words: str) -> None:

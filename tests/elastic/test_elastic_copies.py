@@ -4,6 +4,7 @@ import copy
 import io
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ copies = pytest.mark.parametrize("make_copy", [copy.deepcopy, through_pickle, th
 
 @pytest.fixture(scope="module")
 def model() -> Elastic:
-    return make_model("mlp-norm", law=FOUR, output_affine=True)
+    return make_model("mlp-norm", law=replace(FOUR, unit_affine=True))
 
 
 def sample(batch: int = 8) -> torch.Tensor:
@@ -102,7 +103,7 @@ def test_a_model_that_was_trained_can_be_copied() -> None:
 
 
 def test_a_model_moves_to_another_dtype_and_back() -> None:
-    model = make_model("mlp-norm", law=FOUR, output_affine=True).train()
+    model = make_model("mlp-norm", law=replace(FOUR, unit_affine=True)).train()
     x = sample()
     model(x)
     for dtype in (torch.float32, torch.float64, torch.bfloat16):

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.networks import assert_same, make_model
-from widthwise.elastic import Elastic
+from widthwise.elastic import Elastic, Law
 from widthwise.zoo.models import MLP
 
 
@@ -31,7 +31,7 @@ def test_a_module_that_contains_a_model_saves_and_loads(affine: bool) -> None:
             super().__init__()
             net = nn.Sequential()
             net.add_module("net", MLP([4, 6, 3]))
-            self.body, self.tail = Elastic(net, (torch.randn(2, 4),), output_affine=affine), nn.Linear(3, 2)
+            self.body, self.tail = Elastic(net, (torch.randn(2, 4),), law=Law(unit_affine=affine)), nn.Linear(3, 2)
 
         def forward(self, x: Tensor) -> Tensor:
             return self.tail(self.body(x))

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from tests.networks import assert_same, make_generator
-from widthwise._shared import GroupError
+from widthwise._shared import WidthError
 from widthwise.elastic import Elastic, Law
 
 X = torch.randn(12, 6, generator=make_generator(1), dtype=torch.float64)
@@ -21,7 +21,7 @@ def make_net(*, norm: bool = False) -> nn.Module:
 
 def make(*, norm: bool = False) -> Elastic:
     net = make_net(norm=norm)
-    return Elastic(net, (X,), law=Law(lowest=1 / 8), unit_affine=True, stream=True, generator=make_generator(3))
+    return Elastic(net, (X,), law=Law(lowest=1 / 8, unit_affine=True), stream=True, generator=make_generator(3))
 
 
 def disturb(model: Elastic) -> Elastic:
@@ -100,11 +100,13 @@ def test_sorting_the_units_moves_them_along() -> None:
     orders = model.sort()
     assert_same(model(X), before)
     for name, old, new in zip(model.unit_affine.axes, held, model.unit_affine.rows, strict=True):
-        assert_same(new.detach(), old[:, orders[name.partition(".")[0]]])
+        order = orders.get(name.partition(".")[0])
+        assert_same(new.detach(), old if order is None else old[:, order])
 
 
 def test_the_optimiser_sees_them() -> None:
-    assert sum(p.numel() for p in make().parameters()) == sum(p.numel() for p in make_net().parameters()) + 3 * 2 * 56
+    own = 3 * 2 * (32 + 24 + 4)
+    assert sum(p.numel() for p in make().parameters()) == sum(p.numel() for p in make_net().parameters()) + own
 
 
 @pytest.mark.parametrize(
@@ -114,37 +116,86 @@ def test_the_optimiser_sees_them() -> None:
         (
             nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 6, 3, groups=2), nn.Conv2d(6, 2, 1)),
             torch.zeros(2, 3, 8, 8),
-            {"0.bias": 0, "1.weight": 0, "1.bias": 0, "2.weight": 0, "2.bias": 0},
+            {"1.weight": 0, "1.bias": 0, "2.weight": 0, "2.bias": 0, "3.weight": 0, "3.bias": 0},
         ),
         (
             nn.Sequential(nn.ConvTranspose1d(3, 8, 3), nn.ReLU(), nn.Conv1d(8, 2, 3)),
             torch.zeros(2, 3, 8),
-            {"0.weight": 1, "0.bias": 0},
+            {"0.weight": 1, "0.bias": 0, "2.weight": 0, "2.bias": 0},
+        ),
+        (
+            nn.Sequential(nn.Conv1d(3, 8, 3), nn.ReLU(), nn.ConvTranspose1d(8, 2, 3, bias=False)),
+            torch.zeros(2, 3, 8),
+            {"0.weight": 0, "0.bias": 0, "2.weight": 1},
         ),
         (
             nn.TransformerEncoderLayer(8, 2, 16, batch_first=True),
             torch.zeros(2, 5, 8),
-            {"self_attn.in_proj_weight": 0, "self_attn.in_proj_bias": 0, "linear1.weight": 0, "linear1.bias": 0},
+            {
+                "self_attn.in_proj_weight": 0,
+                "self_attn.in_proj_bias": 0,
+                "self_attn.out_proj.weight": 0,
+                "self_attn.out_proj.bias": 0,
+                "linear1.weight": 0,
+                "linear1.bias": 0,
+                "linear2.weight": 0,
+                "linear2.bias": 0,
+            },
         ),
     ],
-    ids=["norm and groups", "transposed", "transformer"],
+    ids=["norm and groups", "transposed", "transposed reader", "transformer"],
 )
 def test_what_makes_units_is_told_from_what_reads_them(
     net: nn.Module, sample: torch.Tensor, expected: dict[str, int]
 ) -> None:
-    model = Elastic(net.eval(), (sample,), unit_affine=True)
+    model = Elastic(net.eval(), (sample,), law=Law(unit_affine=True))
     assert model.unit_affine is not None
     assert model.unit_affine.axes == expected
 
 
-def test_a_network_of_which_no_weight_makes_units_is_refused() -> None:
-    net = nn.Sequential(nn.Embedding(5, 8), nn.Linear(8, 2))
-    text = "^unit_affine needs layers whose units a weight makes and whose width moves, got none; leave it out$"
-    with pytest.raises(GroupError, match=text):
-        Elastic(net, (torch.zeros(2, 3, dtype=torch.int64),), unit_affine=True)
+def test_a_network_of_which_no_weight_makes_units_has_none() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(5, 8)
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            return nn.functional.linear(self.table(tokens), self.table.weight)
+
+    model = Elastic(Tied(), (torch.zeros(2, 3, dtype=torch.int64),), law=Law(unit_affine=True))
+    assert model.unit_affine is None
+    assert model.elastic_state() == {}
 
 
 def test_named_groups_have_none() -> None:
     groups = [{"0.weight": "n _", "0.bias": "n", "1.weight": "_ n"}]
-    with pytest.raises(GroupError, match=r"^unit_affine needs to know what makes units, but "):
-        Elastic(nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 2)), groups=groups, unit_affine=True)
+    net = nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 2))
+    assert Elastic(net, groups=groups, law=Law(unit_affine=True)).unit_affine is None
+
+
+def test_each_chunk_in_training_has_its_own() -> None:
+    model = disturb(make()).train()
+    generator = torch.Generator()
+    generator.set_state(model.generator.get_state())
+    draws = model.law.draw(model.groups.sizes, generator)
+    for draw, found, part in zip(draws, model(X).split(3), X.split(3), strict=True):
+        with model.at(draw):
+            assert_same(model(part), found)
+
+
+def test_the_state_of_another_setting_is_an_error() -> None:
+    model, wide = make(), Elastic(make_net(), (X,), law=Law(lowest=1 / 32, unit_affine=True), stream=True)
+    with pytest.raises(
+        WidthError, match=r"^expected the elastic state \{unit_affine\.rows\.0: \(3, 32\), .*, got \{"
+    ) as caught:
+        model.load_elastic_state(wide.elastic_state())
+    assert "got {unit_affine.rows.0: (5, 32), " in str(caught.value)
+    assert str(caught.value).endswith("}; build the model with the settings it was saved with")
+    with pytest.raises(WidthError, match=r", got \{\}; "):
+        model.load_elastic_state({})
+
+
+def test_they_move_with_the_model() -> None:
+    model = make().float()
+    with model.at(0.5):
+        assert model(X.float()).dtype == torch.float32

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from tests.networks import shared_model
 from widthwise._shared import GroupError
-from widthwise.elastic import Elastic
+from widthwise.elastic import Elastic, Law
 from widthwise.slicing import find_head
 
 
@@ -26,7 +26,7 @@ def test_another_end_is_an_error(name: str) -> None:
         find(name)
     assert str(caught.value) == (
         "expected a network whose single output is made by a linear layer with a bias, got another end; leave out "
-        "output_affine= and refit=, which change that layer"
+        "refit= and reach='head', which need that layer"
     )
 
 
@@ -43,10 +43,10 @@ def test_a_head_that_other_layers_share_is_an_error() -> None:
 
     tokens = torch.zeros(3, dtype=torch.int64)
     with pytest.raises(GroupError) as caught:
-        Elastic(Tied(), (tokens,), output_affine=True)
+        Elastic(Tied(), (tokens,), law=Law(reach="head"))
     assert str(caught.value) == (
         "expected a head with parameters of its own, got table.weight, which other layers use too; leave out "
-        "output_affine= and refit=, which change it"
+        "refit= and reach='head', which need it"
     )
     model = Elastic(Tied(), (tokens,))
     with pytest.raises(GroupError, match=r"^expected a head with parameters of its own, got table\.weight"):

@@ -149,7 +149,7 @@ def test_an_interrupted_training_goes_on_to_bit_equal_weights(tiny: Recipe, whol
     ("overrides", "epoch", "step"),
     [
         (["optimizer=sgd", "schedule=cosine", "momentum=0.8", "weight_decay=1e-3", "grad_clip=1.0"], 3, 2),
-        (["schedule=constant", "law=paper", "elastic.p=0.7", "output_affine=true"], 4, 5),
+        (["schedule=constant", "law=paper", "elastic.p=0.7", "elastic.unit_affine=true"], 4, 5),
         (["method=plain"], 2, 1),
         (["precision=bfloat16", "grad_clip=1.0"], 3, 3),
         (["accumulate=2", "batch_size=24"], 3, 2),

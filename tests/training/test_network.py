@@ -5,8 +5,10 @@ import torch
 
 from tests.conftest import RandomStateCheck
 from tests.training.conftest import TINY
+from tests.training.texts import TEXT
 from widthwise._shared import RecipeError
 from widthwise.training import Recipe, build_elastic, build_network, load_splits, parse_recipe
+from widthwise.zoo import LSTMLanguageModel
 
 
 def test_the_first_weights_depend_on_the_seed_alone(untouched_random_state: RandomStateCheck) -> None:
@@ -29,7 +31,31 @@ def test_the_elastic_model_has_the_law_of_the_recipe_and_draws_by_its_seed(tiny:
 
 
 def test_gains_and_biases_come_where_the_recipe_asks_for_them() -> None:
-    assert build_elastic(parse_recipe(TINY, overrides=["output_affine=true"])).elastic_state()
+    assert build_elastic(parse_recipe(TINY, overrides=["elastic.unit_affine=true"])).elastic_state()
+
+
+def test_fractions_leave_a_multiple_of_units_where_the_recipe_asks_for_it() -> None:
+    assert set(build_elastic(parse_recipe(TINY, overrides=["round_to=8"])).widths(0.4).values()) == {16}
+
+
+def test_a_cut_network_has_weights_drawn_for_its_own_size() -> None:
+    small, full = (build_network(parse_recipe(TINY, overrides=[f"model.width={width}"])) for width in (0.25, 1.0))
+    same = build_network(parse_recipe(TINY, overrides=["model.settings.sizes=[4, 8, 8, 3]"]))
+    assert type(small) is type(full)
+    assert small.training
+    assert {name: p.shape for name, p in small.named_parameters()} == {n: p.shape for n, p in same.named_parameters()}
+    weight = small.get_parameter("fc2.weight")
+    # Kaiming's bound for eight inputs; what was cut from the full network would lie below that for thirty-two.
+    assert 32**-0.5 < weight.abs().max() <= 8**-0.5
+    assert not torch.equal(weight, full.get_parameter("fc2.weight")[:8, :8])
+
+
+def test_a_cut_network_that_carries_a_state_carries_a_smaller_one() -> None:
+    recipe = parse_recipe(TEXT, overrides=["model.width=0.5"])
+    net = build_network(recipe)
+    assert isinstance(net, LSTMLanguageModel)
+    assert (net.carries_state, net.lstm.hidden_size) == (True, 8)
+    assert build_elastic(recipe).groups.sizes["lstm"] == 8
 
 
 def test_channels_are_causal_where_the_recipe_asks_for_them() -> None:

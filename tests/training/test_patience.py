@@ -88,7 +88,7 @@ def scripted(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> Recipe:
         return {"accuracy": seen[key], "accuracy_lowest": seen[key] / 2}
 
     monkeypatch.setattr(Session, "validate", validate)
-    return parse_recipe(TINY, overrides=["epochs=6", "patience=2", "output_affine=true"])
+    return parse_recipe(TINY, overrides=["epochs=6", "patience=2", "elastic.unit_affine=true"])
 
 
 @pytest.mark.slow
@@ -100,7 +100,7 @@ def test_an_early_stop_keeps_the_best_weights_and_resumes_bit_equal(scripted: Re
     assert cost is not None
     assert 0 < cost < 4
 
-    best = train(parse_recipe(TINY, overrides=["epochs=6", "output_affine=true"]), tmp_path / "last")
+    best = train(parse_recipe(TINY, overrides=["epochs=6", "elastic.unit_affine=true"]), tmp_path / "last")
     assert best.state.best_epoch is None
     assert not torch.equal(weights_of(best)["fc1.weight"], weights_of(whole)["fc1.weight"])
 

@@ -160,7 +160,8 @@ def error_of(text: str, *overrides: str) -> str:
             "epochs = 8\nepoch = 9",
             (
                 "mine.toml: expected one of the keys epochs, batch_size, accumulate, learning_rate, schedule, warmup, "
-                "optimizer, momentum, weight_decay, grad_clip, patience, precision, device, seed, method "
+                "optimizer, momentum, weight_decay, grad_clip, patience, precision, device, channels_last, seed, "
+                "method "
                 "in [training], got 'epoch'; did you mean 'epochs'?"
             ),
         ),

@@ -52,7 +52,7 @@ def make_run(path: Path, **changes: object) -> Run:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network, "load_data", lambda *_: make_splits())
-        recipe = parse_recipe(TINY, overrides=["output_affine=true"])
+        recipe = parse_recipe(TINY, overrides=["elastic.unit_affine=true"])
         return train(recipe, tmp_path_factory.mktemp("trained") / "run").path
 
 

@@ -12,7 +12,6 @@ from widthwise._shared import GroupError, TraceError, WidthError
 from widthwise.elastic.batch import join_leaves, split_leaves
 from widthwise.elastic.drawing import Drawing, Part
 from widthwise.elastic.engine import Draw, Engine
-from widthwise.elastic.output_affine import OutputAffine
 from widthwise.elastic.unit_affine import UnitAffine
 from widthwise.graph import Example
 from widthwise.groups import Declaration, Groups, declare_groups
@@ -93,13 +92,9 @@ class DeclaredEngine(Engine):
         """Whether a batch norm uses running statistics in evaluation mode."""
         return keeps_statistics(self.net)
 
-    def make_output_affine(self, num_octaves: int) -> OutputAffine:  # noqa: ARG002
-        """Refuse: which layer is the last one only a trace tells."""
-        raise GroupError(f"output_affine needs to know the last layer, but {_NOT_TRACED}")
-
-    def make_unit_affine(self, num_octaves: int) -> UnitAffine:  # noqa: ARG002
-        """Refuse: which parameters make units and which read them only a trace tells."""
-        raise GroupError(f"unit_affine needs to know what makes units, but {_NOT_TRACED}")
+    def make_unit_affine(self, num_octaves: int) -> UnitAffine | None:  # noqa: ARG002
+        """Return None: which parameters make units and which read them only a trace tells."""
+        return None
 
     def run_whole(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the network itself, hooks and all."""

@@ -52,9 +52,6 @@ class Elastic(nn.Module):
             for one part of a name and makes a group for each; "(3 n 64)" is an axis of 3 x n x 64. `model.verify()`
             checks them.
         law: From which training draws widths: "log_uniform", "uniform", "paper", or a `Law`.
-        output_affine: Learn a gain and a bias on the outputs per octave of width (folded away at extract). The
-            optimiser must then be given `model.parameters()`.
-        unit_affine: Learn a gain and a bias of each unit per octave of width, likewise.
         batch_dim: The batch axis of the first input.
         stream: Whether residual streams shrink with a common width; None lets them, but not in a transformer, where
             they move by name only.
@@ -76,12 +73,11 @@ class Elastic(nn.Module):
         net: As given.
         law: From which training draws widths.
         generator: What draws them.
-        output_affine: The gains and biases of the outputs, or None.
-        unit_affine: Those of the units, or None.
+        unit_affine: The gains and biases of a law that has them, or None.
 
     Raises:
         TraceError: The network cannot be traced, or its batch axis is fixed or ambiguous.
-        GroupError: Nothing in the network can shrink, it has no last layer for `output_affine`, or `groups` do not
+        GroupError: Nothing in the network can shrink, or `groups` do not
             fit it or stand beside what needs a trace.
         WidthError: The law is none, or no width or rescale of it fits this network; or the generator is on a GPU.
 
@@ -107,8 +103,6 @@ class Elastic(nn.Module):
         *,
         groups: Sequence[Declaration] | None = None,
         law: str | Law = "log_uniform",
-        output_affine: bool = False,
-        unit_affine: bool = False,
         batch_dim: int = 0,
         stream: bool | None = None,
         queries: bool = False,
@@ -136,8 +130,7 @@ class Elastic(nn.Module):
         self.net = net
         self.training = net.training
         octaves, engine = count_octaves(self.law.lowest), self._engine
-        self.output_affine = engine.output_affine = engine.make_output_affine(octaves) if output_affine else None
-        self.unit_affine = engine.unit_affine = engine.make_unit_affine(octaves) if unit_affine else None
+        self.unit_affine = engine.unit_affine = engine.make_unit_affine(octaves) if self.law.unit_affine else None
         self.register_buffer("num_steps", torch.zeros((), dtype=torch.int64) if self.law.slow_start else None)
         self.register_load_state_dict_pre_hook(adopt_keys)
 

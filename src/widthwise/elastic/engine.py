@@ -9,7 +9,6 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from widthwise.elastic.drawing import Drawing, Part
-from widthwise.elastic.output_affine import OutputAffine
 from widthwise.elastic.unit_affine import UnitAffine
 from widthwise.graph import Example
 from widthwise.groups import Groups
@@ -25,12 +24,10 @@ class Engine(ABC):
 
     Attributes:
         net: The network itself.
-        output_affine: What its outputs go through at each width, or None.
         unit_affine: What corrects its units at each width, or None.
     """
 
     net: nn.Module
-    output_affine: OutputAffine | None = None
     unit_affine: UnitAffine | None = None
 
     @property
@@ -66,20 +63,8 @@ class Engine(ABC):
         """Whether a batch norm uses running statistics in evaluation mode."""
 
     @abstractmethod
-    def make_output_affine(self, num_octaves: int) -> OutputAffine:
-        """Return gains and biases that fit the outputs.
-
-        Raises:
-            GroupError: The network has no last layer that they could be folded into.
-        """
-
-    @abstractmethod
-    def make_unit_affine(self, num_octaves: int) -> UnitAffine:
-        """Return corrections of the parameters that make units.
-
-        Raises:
-            GroupError: There are none, or they are not known.
-        """
+    def make_unit_affine(self, num_octaves: int) -> UnitAffine | None:
+        """Return corrections of what makes units; None where nothing is known to."""
 
     @abstractmethod
     def run_whole(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -64,6 +64,8 @@ class Law:
             lowest fraction falls from 1 to `lowest` at an equal pace in octaves.
         reach: Which groups are drawn: "all", those of "hidden" units (no heads and no streams), or the one that the
             "head" reads, the network's last layer.
+        unit_affine: Learn a gain and a bias of each unit per octave of width, which `extract` folds in. The optimiser
+            must be given `model.parameters()`. Without effect in layers that no trace shows.
 
     Raises:
         WidthError: Where a value is out of its range, or a setting has no effect beside another.
@@ -88,6 +90,7 @@ class Law:
     weight: float = 0.0
     slow_start: int = 0
     reach: Reach = "all"
+    unit_affine: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.widths, list | tuple):
@@ -318,7 +321,7 @@ LAWS: Mapping[str, Law] = MappingProxyType(
     {
         "log_uniform": Law(),
         # Every octave as often as any other width: the first makes them good, the second what lies between.
-        "octaves": Law(chunks=1, widths=6, between=0.5),
+        "octaves": Law(chunks=1, widths=6, between=0.5, unit_affine=True),
         "uniform": Law(distribution="uniform"),
         # The publication draws from the lower bound of a layer on; 2^-16 rounds to one unit in groups of up to 98,303.
         "paper": Law(
@@ -338,9 +341,8 @@ LAWS: Mapping[str, Law] = MappingProxyType(
 )
 """The laws by name.
 
-"log_uniform" is the default; "octaves" asks for the affines of `Elastic` to be at its best. The others are published
-ones at their own ranges of widths: "paper" with p = 1 [Knodt 2022], "triangular" [Staley and Markowitz 2022, arXiv
-2205.01235], "fjord" [Horvath et al. 2021, arXiv 2102.13451], "us_nets" [Yu and Huang 2019, arXiv 1903.05134],
-"matformer" [Devvrit et al. 2023, arXiv 2310.07707], "mrl" [Kusupati et al. 2022, arXiv 2205.13147].
-`make_law("fjord", widths=...)` gives another range.
+"log_uniform" is the default. The others but "octaves" are published ones at their own ranges of widths: "paper" with
+p = 1 [Knodt 2022], "triangular" [Staley and Markowitz 2022, arXiv 2205.01235], "fjord" [Horvath et al. 2021, arXiv
+2102.13451], "us_nets" [Yu and Huang 2019, arXiv 1903.05134], "matformer" [Devvrit et al. 2023, arXiv 2310.07707], "mrl"
+[Kusupati et al. 2022, arXiv 2205.13147]. `make_law("fjord", widths=...)` gives another range.
 """

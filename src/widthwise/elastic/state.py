@@ -10,15 +10,13 @@ from widthwise._shared import WidthError
 
 __all__ = ["adopt_keys", "collect_state", "load_state"]
 
-_OWN = ("output_affine", "unit_affine")
+_OWN = "unit_affine"
 
 
 def collect_state(model: nn.Module) -> dict[str, Tensor]:
     """Return the tensors by their names in the model."""
-    found: dict[str, Tensor] = {}
-    for name, module in model.named_children():
-        if name in _OWN:
-            found |= module.state_dict(prefix=f"{name}.")
+    own = dict(model.named_children()).get(_OWN)
+    found = {} if own is None else own.state_dict(prefix=f"{_OWN}.")
     return found | dict(model.named_buffers(recurse=False))
 
 

@@ -20,7 +20,6 @@ from widthwise._shared import GroupError, TraceError, WidthError
 from widthwise.elastic.capture import capture_part, find_part, record_calls
 from widthwise.elastic.drawing import Drawing, Part
 from widthwise.elastic.engine import Draw, Engine
-from widthwise.elastic.output_affine import OutputAffine
 from widthwise.elastic.override import ABSENT, override
 from widthwise.elastic.traced import TracedEngine
 from widthwise.elastic.transplant import transplant
@@ -129,20 +128,8 @@ class SubmoduleEngine(Engine):
         """Whether a batch norm uses running statistics in evaluation mode, inside of the submodule or outside."""
         return self._inner.has_statistics or keeps_statistics(self.net)
 
-    def make_output_affine(self, num_octaves: int) -> OutputAffine:  # noqa: ARG002
-        """Refuse: the last layer stands outside of what is traced.
-
-        Raises:
-            GroupError: Always.
-        """
-        raise GroupError(self._without_head("output_affine="))
-
-    def make_unit_affine(self, num_octaves: int) -> UnitAffine:
-        """Return corrections of the parameters of the submodule that make units.
-
-        Raises:
-            GroupError: There are none.
-        """
+    def make_unit_affine(self, num_octaves: int) -> UnitAffine | None:
+        """Return corrections of the parameters of the submodule that make units; None where there are none."""
         self._inner.unit_affine = self._inner.make_unit_affine(num_octaves)
         return self._inner.unit_affine
 

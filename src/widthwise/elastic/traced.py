@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, final
 
-from torch import Tensor, nn
+from torch import nn
 from torch.utils import _pytree as pytree
 
 from widthwise._shared import TraceError
 from widthwise.elastic.batch import join_leaves, split_leaves
 from widthwise.elastic.drawing import Drawing, Part
 from widthwise.elastic.engine import Draw, Engine
-from widthwise.elastic.output_affine import OutputAffine
 from widthwise.elastic.unit_affine import UnitAffine
 from widthwise.elastic.widths import is_common_fraction, mean_fraction
 from widthwise.graph import Example, Frozen, atoms_of, match_call
@@ -76,25 +75,10 @@ class TracedEngine(Engine):
         """Whether a batch norm uses running statistics in evaluation mode."""
         return self._has_statistics
 
-    def make_output_affine(self, num_octaves: int) -> OutputAffine:
-        """Return gains and biases that fit the outputs.
-
-        Raises:
-            GroupError: The network has no last layer that they could be folded into.
-        """
-        runner = self.sliced.evaluation
-        head = find_head(runner.program)
-        names = [entry.target for entry in runner.program.state]
-        bias = runner.state()[names.index(head.bias)]
-        return OutputAffine(num_octaves, bias.shape[0], bias)
-
-    def make_unit_affine(self, num_octaves: int) -> UnitAffine:
-        """Return corrections of the parameters that make units.
-
-        Raises:
-            GroupError: There are none.
-        """
-        return UnitAffine(num_octaves, find_makers(self.sliced))
+    def make_unit_affine(self, num_octaves: int) -> UnitAffine | None:
+        """Return corrections of the parameters that make units; None where there are none."""
+        makers = find_makers(self.sliced)
+        return UnitAffine(num_octaves, makers) if makers else None
 
     def run_whole(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the network itself, hooks and all.
@@ -118,7 +102,7 @@ class TracedEngine(Engine):
         buffers, outputs = runner.run(kept, leaves, self._corrections(widths))
         if widths == self.sliced.groups.sizes:
             runner.write_back(kept, buffers)
-        return _nest(runner, self._adjust(outputs, widths))
+        return _nest(runner, outputs)
 
     def run_drawn(self, drawing: Drawing, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run each part of the batch at its widths and join the outputs."""
@@ -168,9 +152,6 @@ class TracedEngine(Engine):
         # What is taken home is trained on, whatever the mode in which it was taken.
         with plain_context():
             state = copy_state(runner, kept, self._corrections(widths))
-            if self.output_affine is not None:
-                head = find_head(runner.program)
-                self.output_affine.fold(state, head.weight, head.bias, mean_fraction(widths, self.groups))
             return extract_network(self.net, runner, kept, state, example, calibrate=calibrate, refit=refit, form=form)
 
     def count_macs(self, widths: Draw) -> int:
@@ -233,19 +214,13 @@ class TracedEngine(Engine):
         for part, (buffers, _) in zip(parts, results, strict=True):
             if only_one or part.widths == self.sliced.groups.sizes:
                 runner.write_back(self.sliced.kept(part.widths), buffers)
-        return [self._adjust(outputs, part.widths) for (_, outputs), part in zip(results, parts, strict=True)]
+        return [outputs for _, outputs in results]
 
     def _are_fractions(self, parts: Sequence[Part]) -> bool:
         return all(is_common_fraction(part.widths, self.groups) for part in parts)
 
     def _corrections(self, widths: Draw) -> dict[str, Correction] | None:
         return None if self.unit_affine is None else self.unit_affine.at(mean_fraction(widths, self.groups))
-
-    def _adjust(self, outputs: tuple[Any, ...], widths: Draw) -> tuple[Any, ...]:
-        if self.output_affine is None:
-            return outputs
-        fraction = mean_fraction(widths, self.groups)
-        return tuple(self.output_affine(leaf, fraction) if isinstance(leaf, Tensor) else leaf for leaf in outputs)
 
 
 def _nest(runner: Runner, leaves: Iterable[Any]) -> Any:

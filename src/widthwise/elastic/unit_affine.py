@@ -1,10 +1,10 @@
 """A gain and a bias for each unit per octave of width.
 
 A unit of a narrow network reads fewer units than in a wide one, so that what it sums up is smaller and shifted. Each
-unit gets a gain, on the weights that make it, and a bias, on the bias of its layer or the gain and bias of its norm,
-per octave below full width; all else stays shared. That costs next to nothing, and is folded in at extract. With norms
-this is the per-width affine of slimmable networks [Yu et al. 2018, arXiv 1812.08928, section 3.3], here without their
-statistics.
+unit, of hidden layers and of the last one, gets a gain, on the weights that make it, and a bias, on the bias of its
+layer or the gain and bias of its norm, per octave below full width; all else stays shared. That costs next to nothing,
+and is folded in at extract. With norms this is the per-width affine of slimmable networks [Yu et al. 2018, arXiv
+1812.08928, section 3.3], here without their statistics.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,6 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from widthwise._shared import GroupError
 from widthwise.elastic.octave import blend
 from widthwise.slicing import Correction
 
@@ -26,10 +25,7 @@ class UnitAffine(nn.Module):
 
     Args:
         num_octaves: Octaves below full width.
-        parameters: The full parameters by name, each with the axis of its units.
-
-    Raises:
-        GroupError: There is none.
+        parameters: The full parameters by name, each with the axis of its units; one at least.
 
     Attributes:
         axes: The axis of each corrected parameter, by its name.
@@ -38,10 +34,6 @@ class UnitAffine(nn.Module):
 
     def __init__(self, num_octaves: int, parameters: Mapping[str, tuple[Tensor, int]]) -> None:
         super().__init__()
-        if not parameters:
-            raise GroupError(
-                "unit_affine needs layers whose units a weight makes and whose width moves, got none; leave it out"
-            )
         self.axes = {name: axis for name, (_, axis) in parameters.items()}
         self.rows = nn.ParameterList(
             torch.zeros(num_octaves, tensor.shape[axis], dtype=tensor.dtype, device=tensor.device)

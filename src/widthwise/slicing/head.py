@@ -39,10 +39,10 @@ def find_head(program: Program) -> Head:
                 if len(shared.users) > 1:
                     raise GroupError(
                         f"expected a head with parameters of its own, got {targets[shared.name]}, which other layers "
-                        "use too; leave out output_affine= and refit=, which change it"
+                        "use too; leave out refit= and reach='head', which need it"
                     )
             return Head(weight=targets[weight.name], bias=targets[bias.name], features=features)
     raise GroupError(
         "expected a network whose single output is made by a linear layer with a bias, got another end; "
-        "leave out output_affine= and refit=, which change that layer"
+        "leave out refit= and reach='head', which need that layer"
     )

@@ -5,9 +5,19 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
-from widthwise.graph import Axes, Product, Term, atoms_of, count, overload_name, state_tensor
+from widthwise.graph import (
+    Axes,
+    Product,
+    StateInput,
+    Term,
+    arguments_by_name,
+    atoms_of,
+    count,
+    overload_name,
+    state_tensor,
+)
 from widthwise.graph import Sum as Segments
 from widthwise.groups import Group, Groups
 from widthwise.slicing.cut import cut
@@ -88,20 +98,22 @@ def find_makers(sliced: SlicedNetwork) -> dict[str, tuple[nn.Parameter, int]]:
     """Return the parameters that hold numbers of their own for each unit that they make, with the axis of the units.
 
     These are the biases of layers, the gains and biases of norms, and the weights that make units along one axis; but
-    not where a batch norm follows, which undoes every stretch.
+    not where a batch norm follows, which undoes all they do. Among them are layers that only read units, such as the
+    last one of a network.
     """
     summed, program = sliced.groups.summed, sliced.evaluation.program
-    found: dict[str, tuple[nn.Parameter, int]] = {}
+    found: dict[str, int] = {}
     for entry, axes in zip(program.state, program.axes, strict=True):
         made = [axis for axis, term in enumerate(axes) if has_atoms(term) and axis != summed.get(entry.target)]
         is_known = len(axes) == 1 or entry.target in summed
-        if entry.is_constant or not is_known or len(made) != 1:
+        if entry.is_constant or not is_known or _is_normalized(program, entry.placeholder):
             continue
-        tensor = state_tensor(sliced.net, entry.target)
-        is_weight = len(axes) > 1
-        if isinstance(tensor, nn.Parameter) and not (is_weight and _is_normalized(program, entry.placeholder)):
-            found[entry.target] = (tensor, made[0])
-    return found
+        if len(made) == 1:
+            found[entry.target] = made[0]
+        elif not made and entry.target in summed and has_atoms(axes[summed[entry.target]]):
+            found |= _find_reader(program, entry)
+    tensors = ((name, axis, state_tensor(sliced.net, name)) for name, axis in found.items())
+    return {name: (tensor, axis) for name, axis, tensor in tensors if isinstance(tensor, nn.Parameter)}
 
 
 def holds(term: Term, group: Group) -> bool:
@@ -154,8 +166,23 @@ def _find_fixed(program: Program, groups: Groups, every: Mapping[str, Axes]) -> 
                 yield group.name, "a spectral norm keeps vectors in their order"
 
 
+def _find_reader(program: Program, entry: StateInput) -> dict[str, int]:
+    """Return weight and bias of a linear layer or a convolution whose inputs move and whose outputs do not."""
+    users = list(program.trace.placeholder(entry.placeholder).users)
+    names = {overload_name(user.target) for user in users}
+    if len(users) != 1 or not any(part in name for name in names for part in ("linear", "conv")):
+        return {}
+    is_transposed = any("conv_transpose" in name for name in names)
+    found = {entry.target: 1 if is_transposed else 0}
+    bias = arguments_by_name(users[0]).get("bias")
+    targets = {other.placeholder: other.target for other in program.state}
+    if isinstance(bias, fx.Node) and bias.name in targets and len(bias.users) == 1:
+        found[targets[bias.name]] = 0
+    return found
+
+
 def _is_normalized(program: Program, placeholder: str) -> bool:
-    """Whether all that a weight makes goes to batch norms."""
+    """Whether all that a weight or a bias makes goes to batch norms."""
     makers = list(program.trace.placeholder(placeholder).users)
     readers = [reader for maker in makers for reader in maker.users]
     return bool(readers) and all("batch_norm" in overload_name(reader.target) for reader in readers)

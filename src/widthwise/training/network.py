@@ -1,5 +1,6 @@
 """From a recipe to the things that training works on: the network, its elastic model, the data, the task."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from widthwise._shared import RecipeError, make_generator
+from widthwise._shared import RecipeError, WidthWarning, make_generator
 from widthwise.elastic import Elastic, make_causal
 from widthwise.training.classification import Classification
 from widthwise.training.language import Language
@@ -16,7 +17,16 @@ from widthwise.training.reading import Reading
 from widthwise.training.recipe import Recipe
 from widthwise.training.stream import Stream
 from widthwise.training.task import Task
-from widthwise.zoo import DataSplits, TextSplits, build_model, list_data, load_data, load_text
+from widthwise.zoo import (
+    DataSplits,
+    LSTMLanguageModel,
+    TextSplits,
+    build_model,
+    draw_weights,
+    list_data,
+    load_data,
+    load_text,
+)
 
 __all__ = ["Splits", "build_elastic", "build_network", "build_task", "load_splits", "score_name"]
 
@@ -29,9 +39,15 @@ def build_network(recipe: Recipe) -> nn.Module:
 
     Raises:
         RecipeError: Where the network or one of its settings is unknown.
+        WidthError: Where the width of a cut network leaves it none of its own class.
     """
     generator = make_generator(recipe.training.seed, Stream.WEIGHTS)
-    return build_model(recipe.model.name, generator=generator, **recipe.model.settings)  # pyright: ignore[reportArgumentType]
+    net = build_model(recipe.model.name, generator=generator, **recipe.model.settings)  # pyright: ignore[reportArgumentType]
+    if recipe.model.width == 1:
+        return net
+    small = _cut(recipe, net)
+    draw_weights(small, generator)
+    return small
 
 
 def build_elastic(recipe: Recipe) -> Elastic:
@@ -42,18 +58,13 @@ def build_elastic(recipe: Recipe) -> Elastic:
         WidthwiseError: Where no width groups are found in the network.
     """
     net = build_network(recipe)
-    reading = Reading.of(net)
-    _check_kind(recipe, is_reading=reading is not None)
-    example = (torch.zeros(2, *recipe.data.input_shape),) if reading is None else _first_window(recipe, reading)
-    batch_dim = 0 if reading is None else reading.batch_dim
+    example, options = _make_example(recipe, net), _batch_options(net)
     return Elastic(
-        make_causal(net, example, batch_dim=batch_dim) if recipe.elastic.causal else net,
+        make_causal(net, example, batch_dim=options["batch_dim"]) if recipe.elastic.causal else net,
         example,
-        batch_dim=batch_dim,
-        carried=None if reading is None else reading.carried,
+        **options,
         law=recipe.elastic.make_law(),
-        output_affine=recipe.elastic.output_affine,
-        unit_affine=recipe.elastic.unit_affine,
+        round_to=recipe.elastic.round_to,
         generator=make_generator(recipe.training.seed, Stream.WIDTHS),
     )
 
@@ -109,9 +120,39 @@ def _load_text(recipe: Recipe, folder: Path | None) -> TextSplits:
     return replace(splits, train=splits.train[:end], validation=splits.validation[:end], test=splits.test[:end])
 
 
-def _first_window(recipe: Recipe, reading: Reading) -> tuple[Any, ...]:
+def _cut(recipe: Recipe, net: nn.Module) -> nn.Module:
+    """Return the network of a fraction of the width groups, in its own class."""
+    carries = isinstance(net, LSTMLanguageModel) and net.carries_state
+    if isinstance(net, LSTMLanguageModel):
+        # A state that is handed on would keep its full width.
+        net.carries_state = False
+    model = Elastic(net, _make_example(recipe, net), **_batch_options(net))
+    with warnings.catch_warnings():
+        # Its weights, and its statistics with them, are drawn anew.
+        warnings.simplefilter("ignore", WidthWarning)
+        small = model.extract(recipe.model.width, form="module")
+    if isinstance(small, LSTMLanguageModel):
+        small.carries_state = carries
+    return small.train()
+
+
+def _make_example(recipe: Recipe, net: nn.Module) -> tuple[Any, ...]:
+    reading = Reading.of(net)
+    _check_kind(recipe, is_reading=reading is not None)
+    if reading is None:
+        return (torch.zeros(2, *recipe.data.input_shape),)
     tokens = reading.lay(torch.zeros(2, *recipe.data.input_shape, dtype=torch.int64))
     return reading.arguments(tokens, reading.first_state(tokens))
+
+
+def _batch_options(net: nn.Module) -> dict[str, Any]:
+    """Return where `Elastic` finds the batch, and the state, among the inputs of a network."""
+    reading = Reading.of(net)
+    return (
+        {"batch_dim": 0, "carried": None}
+        if reading is None
+        else {"batch_dim": reading.batch_dim, "carried": reading.carried}
+    )
 
 
 def _is_text(recipe: Recipe) -> bool:

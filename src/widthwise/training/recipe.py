@@ -57,10 +57,15 @@ class DataSection(_Section):
 
 
 class ModelSection(_Section):
-    """Which network of the zoo, with its settings, such as the sizes of an MLP."""
+    """Which network of the zoo, with its settings, such as the sizes of an MLP.
+
+    `width` below 1 takes the network of that fraction of its width groups, its first weights drawn for its own size:
+    what method "plain" then trains is the network that an elastic one is compared with.
+    """
 
     name: str
     settings: dict[str, Setting] = Field(default_factory=dict)
+    width: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 class TrainingSection(_Section):
@@ -71,7 +76,8 @@ class TrainingSection(_Section):
     in one cycle, else at once). `momentum` is for sgd, 0.9 where None. `grad_clip` is the largest norm of the gradient,
     unlimited where None. A training stops that got no better in `patience` epochs, by the mean of the validation scores
     at full and at narrowest width, and the best epoch's weights are kept. `precision` is that in which the loss is
-    computed (weights and scores are float32), `device` where. Method "structural" draws widths, "plain" trains the bare
+    computed (weights and scores are float32), `device` where; `channels_last` is the layout of
+    convolutions that is the faster one on most processors. Method "structural" draws widths, "plain" trains the bare
     network at full width.
     """
 
@@ -88,6 +94,7 @@ class TrainingSection(_Section):
     patience: Annotated[int, Field(ge=1)] | None = None
     precision: PrecisionName = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
+    channels_last: bool = False
     seed: Annotated[int, Field(ge=0)] = 0
     method: Method = "structural"
 
@@ -108,7 +115,8 @@ class ElasticSection(_Section):
     """The law from which widths are drawn: a named one, and what shall differ from it (None: nothing).
 
     `distillation` turns in-place distillation on or off, with `temperature` and `divergence`; its value is the share of
-    the soft targets. 0 takes that of a named law away.
+    the soft targets. 0 takes that of a named law away. `causal` makes the network one of causal channels first, and
+    with `round_to` a fraction leaves a multiple of so many units.
     """
 
     law: str = "log_uniform"
@@ -128,13 +136,13 @@ class ElasticSection(_Section):
     distillation: Annotated[float, Field(ge=0, le=1)] | None = None
     temperature: float | None = None
     divergence: Divergence | None = None
-    output_affine: bool = False
-    unit_affine: bool = False
+    unit_affine: bool | None = None
     causal: bool = False
+    round_to: Annotated[int, Field(ge=1)] = 1
 
     def make_law(self) -> Law:
         """Return the law; raises WidthError where the named one is unknown or the numbers make none."""
-        others = {"law", "distillation", "temperature", "divergence", "output_affine", "unit_affine", "causal"}
+        others = {"law", "distillation", "temperature", "divergence", "causal", "round_to"}
         given = self.model_dump(exclude_none=True, exclude=others)
         soft = {"weight": self.distillation, "temperature": self.temperature, "divergence": self.divergence}
         soft = {name: value for name, value in soft.items() if value is not None}

@@ -49,6 +49,8 @@ class Session:
             RecipeError: Where data and network do not fit together, or there is no such device.
         """
         model = build_elastic(recipe).to(_find_device(recipe))
+        if recipe.training.channels_last:
+            model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         task = build_task(recipe, splits, model.net)
         optimiser = make_optimiser(_trained(model, recipe), recipe.training)
         num_steps = recipe.training.epochs * math.ceil(task.num_batches / recipe.training.accumulate)

@@ -23,6 +23,7 @@ from widthwise.zoo.models import (
     TransformerLanguageModel,
     VisionTransformer,
     build_model,
+    draw_weights,
     list_models,
 )
 
@@ -41,6 +42,7 @@ __all__ = [
     "cut_windows",
     "describe_data",
     "draw_points",
+    "draw_weights",
     "iterate_windows",
     "lay_columns",
     "list_data",

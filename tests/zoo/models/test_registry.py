@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from tests.conftest import RandomStateCheck
 from widthwise._shared import RecipeError
 from widthwise.zoo import (
     MLP,
@@ -10,6 +11,7 @@ from widthwise.zoo import (
     TransformerLanguageModel,
     VisionTransformer,
     build_model,
+    draw_weights,
     list_models,
 )
 
@@ -33,6 +35,29 @@ def test_every_listed_model_is_built() -> None:
         "lstm_lm": LSTMLanguageModel,
         "transformer_lm": TransformerLanguageModel,
     }
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_weights_are_drawn_anew_as_a_new_model_draws_them(name: str) -> None:
+    net = build_model(name, generator=torch.Generator().manual_seed(0), **SETTINGS[name])
+    first = {key: value.clone() for key, value in net.state_dict().items()}
+    draw_weights(net, torch.Generator().manual_seed(1))
+    assert any(not torch.equal(value, first[key]) for key, value in net.state_dict().items())
+    for key, value in net.state_dict().items():
+        # What a new model has constant stays, and what it draws keeps its spread.
+        assert value.unique().numel() == first[key].unique().numel()
+        if value.numel() >= 12 and value.is_floating_point():
+            assert value.std() < 2.5 * first[key].std() + 1e-9
+            assert first[key].std() < 2.5 * value.std() + 1e-9
+
+
+def test_drawing_weights_leaves_the_random_state(untouched_random_state: RandomStateCheck) -> None:
+    net = build_model("mlp", **SETTINGS["mlp"])
+    with untouched_random_state():
+        draw_weights(net, torch.Generator().manual_seed(1))
+    same = build_model("mlp", **SETTINGS["mlp"])
+    draw_weights(same, torch.Generator().manual_seed(1))
+    assert torch.equal(net.get_parameter("fc1.weight"), same.get_parameter("fc1.weight"))
 
 
 def test_settings_reach_the_model() -> None:

@@ -3,7 +3,7 @@
 from widthwise.zoo.models.lstm_lm import LSTMLanguageModel, LSTMState
 from widthwise.zoo.models.mlp import MLP, Activation
 from widthwise.zoo.models.pointnet import PointNet, PointTransform
-from widthwise.zoo.models.registry import build_model, list_models
+from widthwise.zoo.models.registry import build_model, draw_weights, list_models
 from widthwise.zoo.models.resnet import ResidualBlock, ResidualConvNet
 from widthwise.zoo.models.transformer import SelfAttention, TransformerBlock
 from widthwise.zoo.models.transformer_lm import TransformerLanguageModel
@@ -24,5 +24,6 @@ __all__ = [
     "TransformerLanguageModel",
     "VisionTransformer",
     "build_model",
+    "draw_weights",
     "list_models",
 ]

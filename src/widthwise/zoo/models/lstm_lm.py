@@ -70,6 +70,10 @@ class LSTMLanguageModel(nn.Module):
         self.head = nn.Linear(hidden, vocabulary)
         if tie_weights:
             self.head.weight = self.embedding.weight
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the first parameters anew: evenly in -0.1..0.1."""
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -_INITIAL_RANGE, _INITIAL_RANGE)
 

@@ -78,6 +78,10 @@ class PointTransform(nn.Module):
         self.points = _make_point_layers([coordinates, *_TRANSFORM_POINT_SIZES])
         self.classifier = _make_head_layers([_TRANSFORM_POINT_SIZES[-1], *_TRANSFORM_HEAD_SIZES])
         self.head = nn.Linear(_TRANSFORM_HEAD_SIZES[-1], coordinates**2)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Begin with the identity."""
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 

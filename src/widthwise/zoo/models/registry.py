@@ -1,7 +1,8 @@
 """The models that a recipe can name."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 
 import torch
@@ -15,7 +16,7 @@ from widthwise.zoo.models.resnet import ResidualConvNet
 from widthwise.zoo.models.transformer_lm import TransformerLanguageModel
 from widthwise.zoo.models.vit import VisionTransformer
 
-__all__ = ["build_model", "list_models"]
+__all__ = ["build_model", "draw_weights", "list_models"]
 
 _MODELS: Mapping[str, type[nn.Module]] = MappingProxyType(
     {
@@ -61,11 +62,31 @@ def build_model(name: str, *, generator: torch.Generator | None = None, **settin
     _check_settings(name, model, settings)
     if generator is None:
         return model(**settings)
+    with _lend_global_state(generator):
+        return model(**settings)
+
+
+def draw_weights(net: nn.Module, generator: torch.Generator) -> None:
+    """Draw the first parameters of a model anew, for the sizes that it has now.
+
+    Args:
+        net: Its modules, inner ones first, draw by their `reset_parameters`, as those of PyTorch have it.
+        generator: Where they come from; the global random state is left as it was.
+    """
+    with _lend_global_state(generator):
+        for module in reversed(list(net.modules())):
+            reset = getattr(module, "reset_parameters", None)
+            if callable(reset):
+                reset()
+
+
+@contextmanager
+def _lend_global_state(generator: torch.Generator) -> Generator[None]:
+    """Seed the global random state, from which alone modules initialise themselves, and put it back then."""
     seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
-    # Modules initialise themselves from the global state only, so it is lent out for a moment.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return model(**settings)
+        yield
 
 
 def _check_settings(name: str, model: type[nn.Module], settings: Mapping[str, object]) -> None:

@@ -60,6 +60,10 @@ class TransformerLanguageModel(nn.Module):
         self.head = nn.Linear(width, vocabulary, bias=not tie_weights)
         if tie_weights:
             self.head.weight = self.tokens.weight
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the first parameters anew: normal ones of deviation 0.02."""
         initialise_transformer(self)
 
     def forward(self, tokens_BT: Tensor) -> Tensor:

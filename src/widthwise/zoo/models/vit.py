@@ -73,8 +73,14 @@ class VisionTransformer(nn.Module):
         self.blocks = blocks
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, num_classes)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the first parameters anew: normal ones of deviation 0.02, and a class token of zero."""
         initialise_transformer(self)
         nn.init.normal_(self.positions, std=0.02)
+        if self.cls is not None:
+            nn.init.zeros_(self.cls)
 
     def forward(self, x_BCSS: Tensor) -> Tensor:
         """Return the outputs (B, K), without softmax."""
