@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.coverage.tables import brief_coverage, draw_comparison, draw_models
+from benchmarks.elastic.peers import result_path
 from benchmarks.elastic.peers_table import brief_peers, draw_peers
 from benchmarks.elastic.tables import brief_mnist_mlp, draw_mnist_mlp
+from benchmarks.elastic.tasks import TASKS
 from benchmarks.markdown import describe_source
 from benchmarks.recipes.tables import brief_recipes, draw_recipes
 from benchmarks.record import ROOT, Record
@@ -58,6 +60,19 @@ class Table:
     brief: Callable[[Record], str]
 
 
+_PEERS = (
+    "Each law was trained once, one seed: for as many epochs as cost what the plain training does, and for as many as "
+    "that has; as published, and from 1/32 on. What is lost is against a network trained alone at that width. The mean "
+    "of all widths is that of the whole curve from 1/32 on, its largest fall that from one width to the next wider. "
+    "Costs: forward multiply-accumulates, those of BatchNorm's statistics at each width among them; what the widths of "
+    "one step have in common is run, and counted, once. `mrl` is trained to cut what the last layer reads and scored "
+    "like all others. The learning rate is that of ours for all but `paper`, which has its own."
+)
+_CONFIRMED = (
+    "At equal multiply-accumulates from 1/32 on: ours, `paper`, and the best of the others, as in the table before. "
+    "Mean and standard deviation over the seeds."
+)
+
 TABLES = (
     Table(
         name="mnist_mlp",
@@ -76,24 +91,16 @@ TABLES = (
     ),
     *(
         Table(
-            name=f"peers_{task}",
-            title=f"Every law beside every other: {title}",
-            words=(
-                f"{title}, MLP 784-256-256-10, batch 128, Adam with one cycle; one seed. Each law was trained once: "
-                "for as many epochs as cost what one plain training of 8 epochs does, and for 8 epochs; as published, "
-                "and from 1/32 on. Points of test accuracy lost are against a network trained alone at that width. "
-                "The mean of all widths is that of the whole curve from 1/32 on, its largest fall that from one width "
-                "to the next wider. On an MLP `matformer` is `fjord` with other widths. `mrl` is trained to cut what "
-                "the last layer reads and scored like all others; its common layers are run once for each width here, "
-                "so it is not held to equal MACs. The learning rate is that of ours for all but `paper`, which has its "
-                "own."
-            ),
-            results=f"benchmarks/elastic/results/peers_{task}.json",
-            command=f"python -m benchmarks.elastic.peers --data DIR --task {task}",
+            name=f"peers_{name}{'' if tier == 'screen' else '_confirm'}",
+            title=f"Every law beside every other: {task.title}{'' if tier == 'screen' else ', three seeds'}",
+            words=f"{task.title}: {task.words}. {_PEERS if tier == 'screen' else _CONFIRMED}",
+            results=str(result_path(name, tier).relative_to(ROOT)),
+            command=f"python -m benchmarks.elastic.peers --data DIR --task {name} --tier {tier}",
             draw=draw_peers,
             brief=brief_peers,
         )
-        for task, title in (("mnist", "MNIST"), ("fashion_mnist", "Fashion-MNIST"))
+        for name, task in TASKS.items()
+        for tier in ("screen", "confirm")
     ),
     Table(
         name="step",

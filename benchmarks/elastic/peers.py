@@ -3,13 +3,17 @@
 Screen: one seed, the default learning rate of ours for all but the paper, which has its own; the networks that are
 trained alone at each width have theirs. The plain training has E epochs. "equal epochs" trains a law for E epochs,
 "equal MACs" for as many as cost what the plain one does. Ranges: "published" is the law as it stands, "to 1/32" the
-same from 1/32 on. The score is test accuracy at six widths, and the mean of the curve over all widths from 1/32.
+same from 1/32 on. The score is that of the test split at six widths, and the mean of the curve from 1/32 to 1.
 
-    python -m benchmarks.elastic.peers --data DIR --task mnist       # resumable; about forty minutes on one core
+Confirm: three seeds of ours, of the paper, and of the best other one of the screen, at equal MACs from 1/32 on.
+
+    python -m benchmarks.elastic.peers --data DIR --task mnist       # resumable; about an hour on one core
+    python -m benchmarks.elastic.peers --data DIR --task mnist --tier confirm
     python -m benchmarks.elastic.peers --data DIR --task mnist --rows "us_nets*" --to FILE
 """
 
 import argparse
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -19,128 +23,122 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from benchmarks.record import ROOT, Record
+from benchmarks.elastic.laws import BUDGETS, DEFAULT, FULL_ROWS, PUBLISHED, ROWS
+from benchmarks.elastic.peers_table import losses_by_row
+from benchmarks.elastic.tasks import FRACTIONS, TASKS, PeerTask
+from benchmarks.record import ROOT, Record, Tier
 from widthwise import Elastic, WidthWarning
-from widthwise.training import Recipe, Run, load_recipe, train
-from widthwise.training.accuracy import make_score
+from widthwise._shared import RunError
+from widthwise.training import Recipe, Run, build_task, load_recipe, train
 from widthwise.training.network import build_elastic
 
-__all__ = ["FRACTIONS", "RANGES", "ROWS", "Row", "main"]
+__all__ = ["find_epochs", "list_keys", "main", "make_recipe", "result_path"]
 
 RESULTS = Path(__file__).parent / "results"
 RUNS = ROOT / "runs" / "benchmarks" / "peers"
-TASKS: Mapping[str, str] = {"mnist": "mnist-mlp", "fashion_mnist": "fashion-mlp"}
-FRACTIONS = (1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125)
-EPOCHS = 8
-RATES: Mapping[str, float] = {"alone": 1.2e-2, "elastic": 5e-3}
-BUDGETS = ("equal epochs", "equal MACs")
-RANGES = ("published", "to 1/32")
-# What of a recipe is changed, by row and range of widths; ours has one range, and "mrl" cuts only what the head reads.
-Row = Mapping[str, Sequence[str]]
-_AFFINE = ("elastic.unit_affine=true",)
-ROWS: Mapping[str, Row] = {
-    "log_uniform": {"to 1/32": ()},
-    "log_uniform, affine": {"to 1/32": _AFFINE},
-    "log_uniform, weight, affine": {"to 1/32": ("elastic.weight=0.3", *_AFFINE)},
-    "octaves": {"to 1/32": ("elastic.law=octaves",)},
-    "octaves, no affine": {"to 1/32": ("elastic.law=octaves", "elastic.unit_affine=false")},
-    "octaves alone": {"to 1/32": ("elastic.law=octaves", "elastic.between=0")},
-    "causal channels": {"to 1/32": ("elastic.causal=true", "elastic.sandwich=6", "elastic.widths=6")},
-    "uniform": {"to 1/32": ("elastic.law=uniform",)},
-    "paper": {
-        "published": ("elastic.law=paper",),
-        "to 1/32": ("elastic.law=paper", "elastic.lowest=0.03125"),
-    },
-    "triangular": {
-        "published": ("elastic.law=triangular",),
-        "to 1/32": ("elastic.law=triangular", "elastic.lowest=0.03125", "elastic.widths=32"),
-    },
-    "fjord": {
-        "published": ("elastic.law=fjord",),
-        "to 1/32": ("elastic.law=fjord", f"elastic.widths={sorted(FRACTIONS)}"),
-    },
-    "us_nets": {
-        "published": ("elastic.law=us_nets",),
-        "to 1/32": ("elastic.law=us_nets", "elastic.lowest=0.03125"),
-    },
-    "matformer": {
-        "published": ("elastic.law=matformer",),
-        "to 1/32": ("elastic.law=matformer", f"elastic.widths={sorted(FRACTIONS)}"),
-    },
-    "mrl": {
-        "published": ("elastic.law=mrl",),
-        "to 1/32": ("elastic.law=mrl", "elastic.lowest=0.03125", "elastic.widths=6", "elastic.sandwich=6"),
-    },
-}
-# The publication's own optimiser; the others train as ours does.
-_PAPER = ("training.learning_rate=8e-4", "training.schedule=constant")
+CONFIRM_SEEDS = (0, 1, 2)
 
 
-def make_recipe(task: str, changes: Sequence[str], *, epochs: int, seed: int, rate: float) -> Recipe:
+def result_path(task: str, tier: Tier = "screen") -> Path:
+    """Return the result file of a task."""
+    return RESULTS / f"peers_{task}{'_confirm' if tier == 'confirm' else ''}.json"
+
+
+def make_recipe(task: PeerTask, changes: Sequence[str], *, epochs: int, seed: int, rate: float) -> Recipe:
     """Return the recipe of a task with changes."""
     own = [f"training.epochs={epochs}", f"training.seed={seed}", f"training.learning_rate={rate}"]
-    return load_recipe(TASKS[task], [*own, *changes])
+    return load_recipe(task.recipe, [*task.changes, *own, *changes])
 
 
-def find_epochs(task: str, changes: Sequence[str], budget: str) -> int:
+def find_epochs(task: PeerTask, changes: Sequence[str], budget: str) -> int:
     """Return how many epochs a law is trained for; at least one."""
     if budget == "equal epochs":
-        return EPOCHS
+        return task.epochs
     model = build_elastic(make_recipe(task, changes, epochs=1, seed=0, rate=1.0))
-    return max(1, int(EPOCHS * model.macs() / model.training_macs()))
+    return max(1, int(task.epochs * model.macs() / model.training_macs()))
 
 
-def score_run(run: Run) -> dict[str, object]:
-    """Return the test accuracy in percent at each fraction, the mean over all widths, and where the curve falls."""
-    score = make_score(run.load_data().test)
+def list_keys(seeds: Sequence[int], rows: Sequence[str], *, tier: Tier = "screen") -> list[dict[str, object]]:
+    """Return the cells, those trained alone first; the changes of the recipe are part of what they are."""
+    keys: list[dict[str, object]] = [
+        {"row": "alone", "width": width, "seed": seed, "changes": [f"model.width={width}", "training.method=plain"]}
+        for seed in seeds
+        for width in FRACTIONS
+    ]
+    laws: list[dict[str, object]] = [
+        {"row": row, "range": each, "budget": budget, "seed": seed, "changes": list(changes)}
+        for budget in (BUDGETS if tier == "screen" else BUDGETS[:1])
+        for seed in seeds
+        for row in rows
+        for each, changes in ROWS[row].items()
+        if tier == "screen" or each == "to 1/32"
+    ]
+    return [*keys, *laws]
+
+
+def measure(task: PeerTask, data: Path, runs: Path, key: Mapping[str, object]) -> dict[str, object]:
+    """Train one cell and score it."""
+    changes, seed = cast("list[str]", key["changes"]), cast("int", key["seed"])
+    words = (str(part) for name, part in key.items() if name != "changes")
+    place = runs / "/".join(word.replace(" ", "-").replace("/", "_") for word in words)
+    if key["row"] == "alone":
+        recipe = make_recipe(task, changes, epochs=task.epochs, seed=seed, rate=task.alone_rate)
+        run = train(recipe, place, data_folder=data, progress=False)
+        model = run.load_model()
+        score = _make_score(task, run, model)
+        return {"score": {str(key["width"]): score(model.net.eval())}, "seconds": run.state.training_seconds}
+    epochs = find_epochs(task, changes, str(key["budget"]))
+    recipe = make_recipe(task, changes, epochs=epochs, seed=seed, rate=task.rate)
+    return score_run(task, train(recipe, place, data_folder=data, progress=False))
+
+
+def score_run(task: PeerTask, run: Run) -> dict[str, object]:
+    """Return the score on the test split at each fraction, the mean of the curve, and by how much it turns back."""
     model = run.load_model()
-    model.eval()
-    full = max(model.groups.sizes.values())
-    curve = [100 * _score_at(model, units / full, score) for units in range(full // 32, full + 1)]
-    falls = [max(0.0, before - after) for before, after in pairwise(curve)]
+    score = _make_score(task, run, model)
+    batches = build_task(run.recipe, run.load_data(), model.net).calibration_batches()
+    known: dict[tuple[int, ...], float] = {}
+
+    def at(fraction: float) -> float:
+        widths = tuple(model.widths(fraction).values())
+        if widths not in known:
+            known[widths] = _score_at(model, fraction, score, batches)
+        return known[widths]
+
+    scores = {str(fraction): at(fraction) for fraction in FRACTIONS}
+    full = max(model.groups.sizes.values()) if task.num_curve is None else task.num_curve
+    curve = [at(units / full) for units in range(max(1, full // 32), full + 1)]
+    cost = cast("float", run.state.training_cost_epochs) / task.epochs
     return {
-        "accuracy": {str(f): 100 * _score_at(model, f, score) for f in FRACTIONS},
+        "score": scores,
         "mean_of_all": sum(curve) / len(curve),
-        "largest_fall": max(falls),
-        "training_macs": cast("float", run.state.training_cost_epochs) / EPOCHS,
+        "largest_fall": max(max(0.0, _lost(task, before, after)) for before, after in pairwise(curve)),
+        "training_macs": cost + _recalibrations(task, run, model),
         "epochs": run.state.epochs,
         "seconds": run.state.training_seconds,
     }
 
 
-def measure(task: str, data: Path, runs: Path, key: Mapping[str, object]) -> dict[str, object]:
-    """Train one cell and score it."""
-    row, seed = str(key["row"]), cast("int", key["seed"])
-    if row == "alone":
-        width = round(256 * cast("float", key["width"]))
-        changes = ["training.method=plain", f"model.settings.sizes=[784, {width}, {width}, 10]"]
-        recipe = make_recipe(task, changes, epochs=EPOCHS, seed=seed, rate=RATES["alone"])
-        run = train(recipe, runs / f"{task}/alone/{width}-{seed}", data_folder=data, progress=False)
-        model = run.load_model()
-        accuracy = 100 * make_score(run.load_data().test)(model.net.eval())
-        return {"accuracy": {str(key["width"]): accuracy}, "seconds": run.state.training_seconds}
-    changes = [*ROWS[row][str(key["range"])], *(_PAPER if row == "paper" else ())]
-    epochs = find_epochs(task, changes, str(key["budget"]))
-    recipe = make_recipe(task, changes, epochs=epochs, seed=seed, rate=RATES["elastic"])
-    place = "/".join(str(part).replace(" ", "-").replace("/", "_") for part in key.values())
-    return score_run(train(recipe, runs / task / place, data_folder=data, progress=False))
+def choose_rows(task: str, patterns: Sequence[str], tier: Tier) -> list[str]:
+    """Return the rows of a tier that fit one of the patterns, as in a shell.
 
-
-def list_keys(seeds: Sequence[int], patterns: Sequence[str]) -> list[dict[str, object]]:
-    """Return the cells, those trained alone first."""
-    keys: list[dict[str, object]] = [
-        {"row": "alone", "width": width, "seed": seed} for seed in seeds for width in FRACTIONS
-    ]
-    laws: list[dict[str, object]] = [
-        {"row": row, "range": each, "budget": budget, "seed": seed}
-        for seed in seeds
-        for row, ranges in ROWS.items()
-        for each in ranges
-        for budget in reversed(BUDGETS)
-    ]
-    return [key for key in [*keys, *laws] if any(fnmatchcase(str(key["row"]), pattern) for pattern in patterns)]
+    Raises:
+        RunError: The screen, which says who the best peer is, was not run.
+    """
+    rows = list(ROWS) if TASKS[task].num_curve is None else list(FULL_ROWS)
+    if tier == "confirm":
+        path = result_path(task)
+        if not path.exists():
+            raise RunError(f"expected the screen in {path}, which tells the best peer, got none; run it first")
+        lost = losses_by_row(Record.read(path))
+        rows = [
+            DEFAULT,
+            "paper",
+            min((row for row in PUBLISHED if row != "paper"), key=lambda row: lost.get(row, math.inf)),
+        ]
+    return [row for row in rows if any(fnmatchcase(row, pattern) for pattern in patterns)]
 
 
 def main() -> None:
@@ -148,43 +146,78 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
     parser.add_argument("--task", choices=tuple(TASKS), required=True)
+    parser.add_argument("--tier", choices=("screen", "confirm"), default="screen")
     parser.add_argument("--rows", action="append", help="only rows that fit this pattern, as in a shell")
     parser.add_argument("--runs", type=Path, default=RUNS, help="where runs are kept")
     parser.add_argument("--to", type=Path, help="the result file")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    task, tier = TASKS[options.task], cast("Tier", options.tier)
+    seeds = CONFIRM_SEEDS if tier == "confirm" else (0,)
     record = Record.open(
-        options.to or RESULTS / f"peers_{options.task}.json",
+        options.to or result_path(options.task, tier),
         benchmark=f"peers_{options.task}",
-        tier="screen",
-        seeds=(0,),
+        tier=tier,
+        seeds=seeds,
         settings={
             "task": options.task,
-            "model": "784-256-256-10",
+            "recipe": task.recipe,
+            "changes": list(task.changes),
+            "measure": task.measure,
             "widths": list(FRACTIONS),
-            "epochs": EPOCHS,
-            "rates": dict(RATES),
-            "changes": {row: {name: list(each) for name, each in ranges.items()} for row, ranges in ROWS.items()},
+            "epochs": task.epochs,
+            "rates": {"alone": task.alone_rate, "elastic": task.rate},
         },
     )
+    patterns = options.rows or ["*"]
+    keys = list_keys(seeds, choose_rows(options.task, patterns, tier), tier=tier)
+    is_wanted = any(fnmatchcase("alone", pattern) for pattern in patterns)
     record.fill(
-        list_keys((0,), options.rows or ["*"]),
-        partial(measure, options.task, options.data, options.runs),
+        [key for key in keys if is_wanted or key["row"] != "alone"],
+        partial(measure, task, options.data, options.runs / options.task),
         describe=_describe,
     )
 
 
-def _score_at(model: Elastic, fraction: float, score: Callable[[nn.Module], float]) -> float:
+def _make_score(task: PeerTask, run: Run, model: Elastic) -> Callable[[nn.Module], float]:
+    """Return the score of a network on the test split, in percent, or as a perplexity."""
+    score = build_task(run.recipe, run.load_data(), model.net).score("test")
+    if task.measure == "perplexity":
+        return lambda net: math.exp(score(net))
+    return lambda net: 100 * score(net)
+
+
+def _score_at(
+    model: Elastic,
+    fraction: float,
+    score: Callable[[nn.Module], float],
+    batches: list[Tensor] | list[tuple[Tensor, ...]],
+) -> float:
     with warnings.catch_warnings():
         # A published law is scored below its own range too.
         warnings.simplefilter("ignore", WidthWarning)
+        if model.has_statistics and fraction < 1:
+            return score(model.extract(fraction, calibrate=batches))
         with model.at(fraction):
             return score(model)
 
 
+def _recalibrations(task: PeerTask, run: Run, model: Elastic) -> float:
+    """Return the cost of measuring statistics anew at every fraction, in units of the plain training."""
+    if not model.has_statistics:
+        return 0.0
+    trained = 3 * task.epochs * len(cast("Sequence[object]", run.load_data().train))
+    return 2048 * sum(model.macs(fraction) for fraction in FRACTIONS[1:]) / (model.macs() * trained)
+
+
+def _lost(task: PeerTask, before: float, after: float) -> float:
+    """Return how much worse the second is: points of accuracy, or percent of perplexity."""
+    return 100 * (after / before - 1) if task.measure == "perplexity" else before - after
+
+
 def _describe(result: Mapping[str, object]) -> str:
-    accuracy = cast("Mapping[str, float]", result["accuracy"])
-    words = " ".join(f"{value:.2f}" for value in accuracy.values())
+    score = cast("Mapping[str, float]", result["score"])
+    words = " ".join(f"{value:.2f}" for value in score.values())
     return f"{words}, MACs {result['training_macs']:.2f}" if "training_macs" in result else words
 
 

@@ -1,93 +1,148 @@
 """The table of every law beside every other."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
+from benchmarks.elastic.laws import BUDGETS, DEFAULT
 from benchmarks.markdown import MISSING, draw_table
 from benchmarks.record import Cell, Record
 
-__all__ = ["brief_peers", "draw_peers"]
+__all__ = ["brief_peers", "draw_peers", "losses_by_row"]
 
-# Points of accuracy lost on average over the grid of widths, and at most at one of them.
-MEAN_GOAL, MOST_GOAL = 0.5, 2.0
+# Points of accuracy (percent of perplexity) lost on average over the grid of widths, and at most at one of them.
+GOALS: Mapping[str, tuple[float, float]] = {"accuracy": (0.5, 2.0), "perplexity": (1.0, 4.0)}
+_UNITS: Mapping[str, str] = {"accuracy": "points", "perplexity": "% of perplexity"}
+_WORTH = 2.0
 
 
 def draw_peers(record: Record) -> str:
-    """Return the accuracy of each law at each width, what it loses against training alone, and what it cost."""
+    """Return the score of each law at each width, what it loses against training alone, and what it cost."""
     widths = [str(width) for width in cast("list[float]", record.settings["widths"])]
     alone = _find_alone(record)
     header = [
         "law", "widths", "epochs", *[_name(width) for width in widths],
         "mean lost", "most lost", "mean of all widths", "largest fall", "MACs",
     ]  # fmt: skip
-    rows = [["alone, one per width", "", _epochs(record), *(_show(alone.get(width)) for width in widths), *[""] * 5]]
-    laws = [cell for cell in record.cells if cell.key["row"] != "alone"]
-    for budget in ("equal MACs", "equal epochs"):
-        rows += [_draw_law(cell, widths, alone) for cell in laws if cell.key["budget"] == budget]
-    return "\n\n".join([draw_table(header, rows, num_words=3), _judge(laws, alone)])
+    alone_row = [_spread(alone[width]) if width in alone else MISSING for width in widths]
+    rows = [["alone, one per width", "", str(record.settings["epochs"]), *alone_row, *[""] * 5]]
+    rows += [_draw_law(record, cells, widths) for cells in _group(record).values()]
+    return "\n\n".join([draw_table(header, rows, num_words=3), _judge(record), *_compare(record)])
 
 
 def brief_peers(record: Record) -> str:
     """Return what each law loses at equal MACs from 1/32 on."""
-    alone = _find_alone(record)
-    cells = [
-        cell
-        for cell in record.cells
-        if cell.key.get("budget") == "equal MACs" and cell.key.get("range") == "to 1/32" and _losses(cell, alone)
-    ]
     body = [
-        [str(cell.key["row"]), f"{statistics.fmean(found):.2f}", f"{max(found):.2f}"]
-        for cell in cells
-        for found in [_losses(cell, alone)]
+        [row, f"{statistics.fmean(lost.values()):.2f}", f"{max(lost.values()):.2f}"]
+        for row, lost in _lost_by_row(record).items()
     ]
-    return draw_table(["law, at the price of one training", "mean points lost", "most"], body)
+    unit = _UNITS[str(record.settings["measure"])]
+    return draw_table(["law, at the price of one training", f"mean {unit} lost", "most"], body)
 
 
-def _draw_law(cell: Cell, widths: list[str], alone: Mapping[str, float]) -> list[str]:
-    result = cell.result
-    accuracy = cast("Mapping[str, float]", result["accuracy"])
-    lost = _losses(cell, alone)
+def losses_by_row(record: Record) -> dict[str, float]:
+    """Return the mean loss of each law at equal MACs from 1/32 on."""
+    return {row: statistics.fmean(lost.values()) for row, lost in _lost_by_row(record).items()}
+
+
+def _group(record: Record) -> dict[tuple[str, str, str], list[Cell]]:
+    """Return the cells of the same law, range and budget, one per seed, in the order of the budgets."""
+    found: dict[tuple[str, str, str], list[Cell]] = {}
+    for budget in BUDGETS:
+        for cell in record.cells:
+            if cell.key.get("budget") == budget:
+                found.setdefault((budget, str(cell.key["row"]), str(cell.key["range"])), []).append(cell)
+    return found
+
+
+def _draw_law(record: Record, cells: Sequence[Cell], widths: list[str]) -> list[str]:
+    lost = list(_losses(record, cells).values())
     return [
-        str(cell.key["row"]),
-        str(cell.key["range"]),
-        f"{result['epochs']}",
-        *(_show(accuracy.get(width)) for width in widths),
+        str(cells[0].key["row"]),
+        str(cells[0].key["range"]),
+        str(cells[0].result["epochs"]),
+        *(_spread([score[width] for score in _scores(cells)]) for width in widths),
         f"{statistics.fmean(lost):.2f}" if lost else MISSING,
         f"{max(lost):.2f}" if lost else MISSING,
-        f"{result['mean_of_all']:.2f}",
-        f"{result['largest_fall']:.2f}",
-        f"{result['training_macs']:.2f}",
+        *(f"{_mean(cells, name):.2f}" for name in ("mean_of_all", "largest_fall", "training_macs")),
     ]
 
 
-def _find_alone(record: Record) -> dict[str, float]:
+def _scores(cells: Sequence[Cell]) -> list[Mapping[str, float]]:
+    return [cast("Mapping[str, float]", cell.result["score"]) for cell in cells]
+
+
+def _mean(cells: Sequence[Cell], name: str) -> float:
+    return statistics.fmean(cast("float", cell.result[name]) for cell in cells)
+
+
+def _find_alone(record: Record) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
-    for cell in record.cells:
-        if cell.key["row"] == "alone":
-            for width, value in cast("Mapping[str, float]", cell.result["accuracy"]).items():
-                found.setdefault(width, []).append(value)
-    return {width: statistics.fmean(values) for width, values in found.items()}
+    for score in _scores([cell for cell in record.cells if cell.key["row"] == "alone"]):
+        for width, value in score.items():
+            found.setdefault(width, []).append(value)
+    return found
 
 
-def _losses(cell: Cell, alone: Mapping[str, float]) -> list[float]:
-    accuracy = cast("Mapping[str, float]", cell.result["accuracy"])
-    return [alone[width] - value for width, value in accuracy.items() if width in alone]
+def _losses(record: Record, cells: Sequence[Cell]) -> dict[str, float]:
+    """Return by width what the mean over the seeds loses: points of accuracy, or percent of perplexity."""
+    alone = {width: statistics.fmean(values) for width, values in _find_alone(record).items()}
+    ours = {width: statistics.fmean(score[width] for score in _scores(cells)) for width in _scores(cells)[0]}
+    if record.settings["measure"] == "perplexity":
+        return {width: 100 * (value / alone[width] - 1) for width, value in ours.items() if width in alone}
+    return {width: alone[width] - value for width, value in ours.items() if width in alone}
 
 
-def _judge(laws: list[Cell], alone: Mapping[str, float]) -> str:
-    cells = [cell for cell in laws if cell.key["budget"] == "equal MACs" and _losses(cell, alone)]
-    goal = f"Goal: at most {MEAN_GOAL} points lost on average, and {MOST_GOAL:g} at any width, at the price of one"
+def _lost_by_row(record: Record) -> dict[str, dict[str, float]]:
+    found = {
+        row: _losses(record, cells)
+        for (budget, row, each), cells in _group(record).items()
+        if budget == "equal MACs" and each == "to 1/32"
+    }
+    return {row: lost for row, lost in found.items() if lost}
+
+
+def _judge(record: Record) -> str:
+    measure = str(record.settings["measure"])
+    mean_goal, most_goal = GOALS[measure]
     met = [
-        str(cell.key["row"])
-        for cell in cells
-        if statistics.fmean(lost := _losses(cell, alone)) <= MEAN_GOAL and max(lost) <= MOST_GOAL
+        row
+        for row, lost in _lost_by_row(record).items()
+        if statistics.fmean(lost.values()) <= mean_goal and max(lost.values()) <= most_goal
     ]
+    goal = (
+        f"Goal: at most {mean_goal:g} {_UNITS[measure]} lost on average, and {most_goal:g} at any width, at the price "
+        "of one"
+    )
     return f"{goal}. Met by: {', '.join(met)}." if met else f"{goal}. Met by none."
 
 
-def _epochs(record: Record) -> str:
-    return str(record.settings["epochs"])
+def _compare(record: Record) -> list[str]:
+    """Return where ours is behind another law by more than two standard errors, at equal MACs; of several seeds."""
+    groups = {(row, each): cells for (budget, row, each), cells in _group(record).items() if budget == "equal MACs"}
+    ours = groups.pop((DEFAULT, "to 1/32"), [])
+    if len(ours) < 2:
+        return []
+    behind = [
+        f"{row} ({each}) at {_name(width)}"
+        for (row, each), cells in groups.items()
+        for width in _scores(ours)[0]
+        if _is_behind(record, [s[width] for s in _scores(ours)], [s[width] for s in _scores(cells)])
+    ]
+    words = (
+        f"Ours is behind by more than two standard errors: {', '.join(behind)}."
+        if behind
+        else ("Ours is nowhere behind by more than two standard errors.")
+    )
+    return [words]
+
+
+def _is_behind(record: Record, ours: Sequence[float], theirs: Sequence[float]) -> bool:
+    if len(theirs) < 2:
+        return False
+    error = (statistics.variance(ours) / len(ours) + statistics.variance(theirs) / len(theirs)) ** 0.5
+    ahead = statistics.fmean(theirs) - statistics.fmean(ours)
+    return (-ahead if record.settings["measure"] == "perplexity" else ahead) > _WORTH * error
 
 
 def _name(width: str) -> str:
@@ -95,5 +150,7 @@ def _name(width: str) -> str:
     return "1" if inverse == 1 else f"1/{inverse}"
 
 
-def _show(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.2f}"
+def _spread(values: Sequence[float]) -> str:
+    """Return the mean over the seeds, and their standard deviation where there are several."""
+    mean = statistics.fmean(values)
+    return f"{mean:.2f} ± {statistics.stdev(values):.2f}" if len(values) > 1 else f"{mean:.2f}"
