@@ -249,22 +249,35 @@ def test_a_batch_or_a_loss_of_another_form_is_refused(batch: Any, criterion: Any
     assert str(error.value) == text
 
 
+class Several(nn.Module):
+    """Gives its logits beside something else."""
+
+    def __init__(self, *, logits_first: bool) -> None:
+        super().__init__()
+        self.net = make_net()
+        self.logits_first = logits_first
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.net(x)
+        return (logits, logits.sum(dim=1)) if self.logits_first else (logits.sum(dim=1), logits)
+
+
+def test_the_first_of_several_outputs_is_distilled() -> None:
+    one, alone = Elastic(Several(logits_first=True), (X,), law="us_nets").train(), make("us_nets")
+    alone.net.load_state_dict({name.removeprefix("net."): p for name, p in one.state_dict().items()})
+    for model in (one, alone):
+        model.generator.manual_seed(0)
+    loss = one.loss((X, Y), lambda outputs, y: cross_entropy(outputs[0], y))
+    assert_same(loss, alone.loss((X, Y), cross_entropy))
+
+
 def test_distillation_without_logits_is_refused() -> None:
-    class Pair(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = make_net()
-
-        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-            logits = self.net(x)
-            return logits, logits * 2
-
-    model = Elastic(Pair(), (X,), law="us_nets").train()
+    model = Elastic(Several(logits_first=False), (X,), law="us_nets").train()
     with pytest.raises(WidthError) as error:
-        model.loss((X, Y), lambda outputs, y: cross_entropy(outputs[0], y))
+        model.loss((X, Y), lambda outputs, y: cross_entropy(outputs[1], y))
     assert str(error.value) == (
-        "distillation must find logits, got outputs of type tuple; return one tensor of shape (..., classes), or an "
-        "object with .logits"
+        "distillation must find logits, got outputs of type tuple; return a tensor of shape (..., classes), alone or "
+        "first of several, or an object with .logits"
     )
 
 

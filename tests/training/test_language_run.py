@@ -31,8 +31,8 @@ def test_a_resumed_training_of_a_language_model_is_bit_equal(text: str, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
-    [[], ["method=plain"], ["elastic.sandwich=3"], ["precision=bfloat16"]],
-    ids=["split", "plain", "stack", "bfloat16"],
+    [[], ["method=plain"], ["elastic.sandwich=3"], ["elastic.law=us_nets"], ["precision=bfloat16"]],
+    ids=["split", "plain", "stack", "distilled", "bfloat16"],
 )
 def test_a_language_model_that_carries_its_state_learns(overrides: list[str], tmp_path: Path) -> None:
     run = train(parse_recipe(TEXT, overrides=overrides), tmp_path)

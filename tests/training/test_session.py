@@ -108,3 +108,21 @@ def test_a_checkpoint_of_other_settings_is_one_line(session: Session) -> None:
         ) as caught:
             session.restore(Checkpoint(weights=captured.weights, state=state))
         assert "\n" not in str(caught.value)
+
+
+def test_convolutions_are_laid_out_channels_last_where_the_recipe_asks_for_it(clouds: DataSplits) -> None:
+    text = TINY.replace('name = "mlp"', 'name = "resnet"').replace(
+        "sizes = [4, 32, 32, 3]", "in_channels = 1\nnum_classes = 3\nwidths = [8]"
+    )
+    usual, last = (
+        Session.start(parse_recipe(text, overrides=[f"channels_last={value}"]), clouds) for value in ("false", "true")
+    )
+    for session in (usual, last):
+        batches = session.batches(0)
+        for _ in range(3):
+            session.step(next(batches))
+    for (name, one), other in zip(usual.model.net.named_parameters(), last.model.net.parameters(), strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-5)
+        if name.endswith("conv2.weight"):
+            assert one.is_contiguous()
+            assert other.is_contiguous(memory_format=torch.channels_last)

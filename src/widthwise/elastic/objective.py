@@ -91,12 +91,14 @@ def combine_losses(
 
 
 def _logits_of(outputs: Any) -> Tensor:
-    logits = _find(outputs, "logits", outputs)
+    # Of several outputs, such as logits and a state, the logits come first.
+    several = isinstance(outputs, tuple) and not hasattr(outputs, "logits") and len(outputs) > 0
+    logits = outputs[0] if several else _find(outputs, "logits", outputs)
     if isinstance(logits, Tensor) and logits.dim() > 1:
         return logits
     raise WidthError(
-        f"distillation must find logits, got outputs of type {type(outputs).__name__}; return one tensor of shape "
-        "(..., classes), or an object with .logits"
+        f"distillation must find logits, got outputs of type {type(outputs).__name__}; return a tensor of shape "
+        "(..., classes), alone or first of several, or an object with .logits"
     )
 
 
