@@ -72,5 +72,60 @@ TASKS: Mapping[str, PeerTask] = MappingProxyType(
                 "training.channels_last=true",
             ),
         ),
+        "cifar_vit": PeerTask(
+            title="CIFAR-10, vision transformer",
+            words=(
+                "Vision transformer, 16 patches of 8 x 8, 4 blocks of 4 heads and 256 hidden units on a stream of 64 "
+                "that keeps its width, 3.5 million MACs, batch 128, AdamW with warm-up and cosine"
+            ),
+            recipe="cifar-vit",
+            epochs=12,
+            rate=1e-3,
+            alone_rate=1e-3,
+            changes=(
+                "model.settings.patch=8",
+                "model.settings.width=64",
+                "model.settings.depth=4",
+                "model.settings.num_heads=4",
+                "model.settings.hidden=256",
+                "model.settings.dropout=0.0",
+            ),
+        ),
+        "shrec_pointnet": PeerTask(
+            title="SHREC'11, PointNet",
+            words="PointNet 64-64-128-512 and 256-128 on clouds of 1024 points, batch 32, Adam with one cycle",
+            recipe="shrec-pointnet",
+            epochs=40,
+            rate=3e-3,
+            alone_rate=3e-3,
+        ),
+        "ptb_lstm": PeerTask(
+            title="Penn Treebank, LSTM",
+            words=(
+                "LSTM 2 x 200 on the first 5,000 windows of 35 words of each split, the state carried through 20 "
+                "columns, Adam with one cycle"
+            ),
+            recipe="ptb-lstm",
+            epochs=6,
+            rate=3e-3,
+            alone_rate=3e-3,
+            changes=("data.limit=5000",),
+            num_curve=16,
+            measure="perplexity",
+        ),
+        "ptb_transformer": PeerTask(
+            title="Penn Treebank, transformer",
+            words=(
+                "Transformer of 4 blocks of 4 heads and 512 hidden units on a stream of 128 that keeps its width, on "
+                "the first 3,000 windows of 64 words of each split, AdamW with warm-up and cosine"
+            ),
+            recipe="ptb-transformer",
+            epochs=6,
+            rate=1e-3,
+            alone_rate=1e-3,
+            changes=("data.limit=3000",),
+            num_curve=16,
+            measure="perplexity",
+        ),
     }
 )
