@@ -22,6 +22,10 @@ _OURS: Mapping[str, Row] = {
     "octaves alone": {"to 1/32": ("elastic.law=octaves", "elastic.between=0")},
     "log_uniform": {"to 1/32": ()},
     "log_uniform, affine": {"to 1/32": ("elastic.unit_affine=true",)},
+    "sandwich, affine": {"to 1/32": ("elastic.sandwich=4", "elastic.unit_affine=true")},
+    "sandwich, affine, distilled": {
+        "to 1/32": ("elastic.sandwich=4", "elastic.unit_affine=true", "elastic.distillation=0.5")
+    },
     "causal channels": {"to 1/32": ("elastic.causal=true", "elastic.sandwich=6", "elastic.widths=6")},
     "uniform": {"to 1/32": ("elastic.law=uniform",)},
 }
