@@ -31,8 +31,9 @@ from benchmarks.elastic.tasks import FRACTIONS, TASKS, PeerTask
 from benchmarks.record import ROOT, Record, Tier
 from widthwise import Elastic, WidthWarning
 from widthwise._shared import RunError
-from widthwise.training import Recipe, Run, build_task, load_recipe, train
+from widthwise.training import Recipe, Run, build_task, load_recipe, parse_recipe, train
 from widthwise.training.network import build_elastic
+from widthwise.training.recipe import ElasticSection
 
 __all__ = ["find_epochs", "list_keys", "main", "make_recipe", "result_path"]
 
@@ -47,9 +48,10 @@ def result_path(task: str, tier: Tier = "screen") -> Path:
 
 
 def make_recipe(task: PeerTask, changes: Sequence[str], *, epochs: int, seed: int, rate: float) -> Recipe:
-    """Return the recipe of a task with changes."""
+    """Return the recipe of a task with changes; what it says of its own law is left out."""
     own = [f"training.epochs={epochs}", f"training.seed={seed}", f"training.learning_rate={rate}"]
-    return load_recipe(task.recipe, [*task.changes, *own, *changes])
+    recipe = load_recipe(task.recipe, [*task.changes, *own]).model_copy(update={"elastic": ElasticSection()})
+    return parse_recipe(recipe.to_toml(), what=f"recipe {task.recipe}", overrides=changes)
 
 
 def find_epochs(task: PeerTask, changes: Sequence[str], budget: str) -> int:

@@ -10,6 +10,7 @@ from benchmarks.elastic.tasks import FRACTIONS, TASKS
 from benchmarks.record import Cell, Record
 from widthwise._shared import RunError
 from widthwise.elastic import LAWS
+from widthwise.training import load_recipe
 
 MNIST = TASKS["mnist"]
 
@@ -98,6 +99,12 @@ def test_every_task_is_a_recipe_that_can_be_cut(task: str) -> None:
     changes = ("model.width=0.5", "training.method=plain")
     recipe = make_recipe(TASKS[task], changes, epochs=3, seed=1, rate=1e-3)
     assert (recipe.model.width, recipe.training.epochs, recipe.training.seed) == (0.5, 3, 1)
+
+
+def test_the_law_of_a_recipe_gives_way_to_those_that_are_compared() -> None:
+    assert load_recipe("shrec-pointnet").elastic.lowest is not None
+    recipe = make_recipe(TASKS["shrec_pointnet"], ROWS["paper"]["published"], epochs=1, seed=0, rate=1e-3)
+    assert recipe.elastic.make_law() == LAWS["paper"]
 
 
 @pytest.mark.parametrize("row", ["log_uniform", "us_nets"])
