@@ -24,6 +24,7 @@ from widthwise.elastic.drawing import Drawing
 
 LAW = Law(lowest=1 / 16)
 SANDWICH = Law(lowest=1 / 16, sandwich=4)
+OWN = Law(lowest=1 / 16, chunks=1, widths=5, unit_affine=True, octave_weights=True)
 SIZES = ((9, 9), (9, 2), (8, 8))  # of the batches of both processes, step by step
 
 
@@ -100,6 +101,22 @@ def train_sandwich(model: Elastic, rank: int) -> list[Any]:
     return seen
 
 
+def train_own(model: Elastic, rank: int) -> list[Any]:
+    """Take the steps; returns the widths, and the gradients and parameters of the whole model, of each."""
+    outer = DistributedDataParallel(model)
+    optimiser = torch.optim.SGD(outer.parameters(), lr=0.1)
+    seen: list[Any] = []
+    for step in range(len(SIZES)):
+        x, y = batch(step, rank)
+        optimiser.zero_grad()
+        cross_entropy(outer(x), y).backward()
+        parameters = {name: whole(parameter) for name, parameter in model.named_parameters()}
+        grads = {name: whole(parameter.grad) for name, parameter in model.named_parameters()}
+        seen.append({"widths": model.last_widths, "parameters": parameters, "grads": grads})
+        optimiser.step()
+    return seen
+
+
 def message(call: Callable[[], object]) -> str:
     try:
         call()
@@ -115,6 +132,7 @@ def work(folder: Path, rank: int) -> None:
         model = make_model(rank, across_ranks=mode)
         found[f"ddp-{mode}"] = train(model, DistributedDataParallel(model), rank)
 
+    found["own"] = train_own(make_model(rank, law=OWN), rank)
     found["sandwich"] = train_sandwich(make_model(rank, law=SANDWICH), rank)
 
     model = make_model(rank)

@@ -142,6 +142,7 @@ def test_the_defaults_are_log_uniform_shared_four_chunks_no_rescale() -> None:
         "slow_start": 0,
         "reach": "all",
         "unit_affine": False,
+        "octave_weights": False,
     }
 
 
@@ -283,5 +284,5 @@ def test_an_unknown_law_is_refused(law: object) -> None:
 def test_an_unknown_setting_is_refused() -> None:
     assert message_of(make_law, "paper", rate=0.5) == (
         "a setting of a law must be one of distribution, sharing, lowest, p, step, rescale, chunks, widths, between, "
-        "sandwich, distillation, weight, slow_start, reach, unit_affine, got 'rate'; use one of these"
+        "sandwich, distillation, weight, slow_start, reach, unit_affine, octave_weights, got 'rate'; use one of these"
     )

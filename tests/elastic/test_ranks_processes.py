@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributed import checkpoint
 from torch.nn.functional import cross_entropy
 
-from tests.elastic.processes import LAW, SIZES, batch, make_model, make_net
+from tests.elastic.processes import LAW, OWN, SIZES, batch, make_model, make_net
 from tests.networks import assert_same
 from widthwise.elastic.batch import choose_chunks, chunk_sizes
 
@@ -96,6 +96,28 @@ def test_averaged_gradients_of_a_sandwich_are_those_of_one_process(ranks: list[d
     # Full and lowest are the same everywhere, the others are not.
     assert seen[0]["widths"][:2] == seen[1]["widths"][:2]
     assert seen[0]["widths"][2:] != seen[1]["widths"][2:]
+
+
+@pytest.mark.parametrize("step", range(len(SIZES)))
+def test_what_an_octave_has_of_its_own_gets_gradients_from_the_process_that_runs_it(
+    ranks: list[dict[str, Any]], step: int
+) -> None:
+    model = make_model(0, law=OWN)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(ranks[0]["own"][step]["parameters"][name])
+    losses: list[Tensor] = []
+    for rank, found in enumerate(ranks):
+        x, y = batch(step, rank)
+        (widths,) = found["own"][step]["widths"]
+        with model.at(widths):
+            losses.append(cross_entropy(model(x), y))
+    torch.stack(losses).mean().backward()
+    assert ranks[0]["own"][step]["widths"] != ranks[1]["own"][step]["widths"]
+    for name, parameter in model.named_parameters():
+        expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        for found in ranks:
+            assert_same(found["own"][step]["grads"][name], expected)
 
 
 @pytest.mark.parametrize("mode", ["ddp-spread", "fsdp"])

@@ -12,6 +12,7 @@ from widthwise._shared import GroupError, TraceError, WidthError
 from widthwise.elastic.batch import join_leaves, split_leaves
 from widthwise.elastic.drawing import Drawing, Part
 from widthwise.elastic.engine import Draw, Engine
+from widthwise.elastic.octave_weights import OctaveWeights
 from widthwise.elastic.unit_affine import UnitAffine
 from widthwise.graph import Example
 from widthwise.groups import Declaration, Groups, declare_groups
@@ -94,6 +95,10 @@ class DeclaredEngine(Engine):
 
     def make_unit_affine(self, num_octaves: int) -> UnitAffine | None:  # noqa: ARG002
         """Return None: which parameters make units and which read them only a trace tells."""
+        return None
+
+    def make_octave_weights(self, num_octaves: int) -> OctaveWeights | None:  # noqa: ARG002
+        """Return None: the kept parts of parameters stand in their places here, as they are."""
         return None
 
     def run_whole(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

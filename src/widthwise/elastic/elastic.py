@@ -22,6 +22,7 @@ from widthwise.elastic.make import make_engine
 from widthwise.elastic.objective import Criterion, combine_losses, loss_of, refuse_sandwich, split_batch
 from widthwise.elastic.octave import count_octaves
 from widthwise.elastic.order import By, Start, is_pretrained, sort_units
+from widthwise.elastic.presence import keep_present
 from widthwise.elastic.ranks import AcrossRanks, Ranks
 from widthwise.elastic.state import adopt_keys, collect_state, load_state
 from widthwise.elastic.step import Steps, mean_macs
@@ -74,6 +75,7 @@ class Elastic(nn.Module):
         law: From which training draws widths.
         generator: What draws them.
         unit_affine: The gains and biases of a law that has them, or None.
+        octave_weights: What is added to the weights, of a law that has that, or None.
 
     Raises:
         TraceError: The network cannot be traced, or its batch axis is fixed or ambiguous.
@@ -131,6 +133,8 @@ class Elastic(nn.Module):
         self.training = net.training
         octaves, engine = count_octaves(self.law.lowest), self._engine
         self.unit_affine = engine.unit_affine = engine.make_unit_affine(octaves) if self.law.unit_affine else None
+        weights = engine.make_octave_weights(octaves) if self.law.octave_weights else None
+        self.octave_weights = engine.octave_weights = weights
         self.register_buffer("num_steps", torch.zeros((), dtype=torch.int64) if self.law.slow_start else None)
         self.register_load_state_dict_pre_hook(adopt_keys)
 
@@ -230,7 +234,8 @@ class Elastic(nn.Module):
             return loss_of(self(*args, **kwargs), targets, criterion)
         with self._steps.take(self.law, self.generator, self.num_steps) as drawing:
             outputs = self._engine.run_stacked(drawing, args, kwargs)
-            return combine_losses(outputs, targets, criterion, self.law.distillation)
+            loss = combine_losses(outputs, targets, criterion, self.law.distillation)
+            return keep_present(loss, self._own_parameters())
 
     def extract(
         self,
@@ -323,6 +328,9 @@ class Elastic(nn.Module):
         sizes = ", ".join(f"{group.name}: {group.size}" for group in self.groups)
         return f"groups=({sizes}), law={self.law}"
 
+    def _own_parameters(self) -> list[Tensor]:
+        return [p for own in (self.unit_affine, self.octave_weights) if own is not None for p in own.parameters()]
+
     @contextmanager
     def _keep_widths(self, widths: dict[str, int]) -> Generator[Elastic]:
         before, self._widths = self._widths, widths
@@ -335,7 +343,7 @@ class Elastic(nn.Module):
         if self._widths is None:
             refuse_sandwich(self.law)
             with self._steps.take(self.law, self.generator, self.num_steps) as drawing:
-                return self._engine.run_drawn(drawing, args, kwargs)
+                return keep_present(self._engine.run_drawn(drawing, args, kwargs), self._own_parameters())
         if self._widths == self.groups.sizes and not self.training:
             return self._engine.run_whole(args, kwargs)
         return self._engine.run_at(self._widths, args, kwargs)

@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from widthwise.elastic.drawing import Drawing, Part
+from widthwise.elastic.octave_weights import OctaveWeights
 from widthwise.elastic.unit_affine import UnitAffine
 from widthwise.graph import Example
 from widthwise.groups import Groups
@@ -25,10 +26,12 @@ class Engine(ABC):
     Attributes:
         net: The network itself.
         unit_affine: What corrects its units at each width, or None.
+        octave_weights: What is added to its weights at each width, or None.
     """
 
     net: nn.Module
     unit_affine: UnitAffine | None = None
+    octave_weights: OctaveWeights | None = None
 
     @property
     @abstractmethod
@@ -65,6 +68,10 @@ class Engine(ABC):
     @abstractmethod
     def make_unit_affine(self, num_octaves: int) -> UnitAffine | None:
         """Return corrections of what makes units; None where nothing is known to."""
+
+    @abstractmethod
+    def make_octave_weights(self, num_octaves: int) -> OctaveWeights | None:
+        """Return what is added to weights; None where nothing is known of them."""
 
     @abstractmethod
     def run_whole(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

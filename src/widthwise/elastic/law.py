@@ -66,6 +66,7 @@ class Law:
             "head" reads, the network's last layer.
         unit_affine: Learn a gain and a bias of each unit per octave of width, which `extract` folds in. The optimiser
             must be given `model.parameters()`. Without effect in layers that no trace shows.
+        octave_weights: Learn for each octave of width what is added to the shared weights, likewise.
 
     Raises:
         WidthError: Where a value is out of its range, or a setting has no effect beside another.
@@ -91,6 +92,7 @@ class Law:
     slow_start: int = 0
     reach: Reach = "all"
     unit_affine: bool = False
+    octave_weights: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.widths, list | tuple):

@@ -92,8 +92,8 @@ def combine_losses(
 
 def _logits_of(outputs: Any) -> Tensor:
     # Of several outputs, such as logits and a state, the logits come first.
-    several = isinstance(outputs, tuple) and not hasattr(outputs, "logits") and len(outputs) > 0
-    logits = outputs[0] if several else _find(outputs, "logits", outputs)
+    is_named = not isinstance(outputs, tuple) or hasattr(outputs, "logits")
+    logits = _find(outputs, "logits", outputs) if is_named else next(iter(outputs), None)
     if isinstance(logits, Tensor) and logits.dim() > 1:
         return logits
     raise WidthError(

@@ -71,14 +71,19 @@ def sort_units(
 
     Raises:
         GroupError: A setting does not fit the others, the importance of a group cannot be told (activations of networks
-            with named groups never can), an optimiser keeps what cannot be sorted, or the network would compute
-            something else (it is then as it was).
+            with named groups never can), octaves have learned weights of their own, an optimiser keeps what cannot be
+            sorted, or the network would compute something else (it is then as it was).
         DataError: The loader is empty or does not yield what the network takes.
 
     Warns:
         WidthWarning: Some groups keep their order, since something besides parameters and buffers remembers it.
     """
     _check(by, loader, criterion)
+    if engine.octave_weights is not None and not engine.octave_weights.is_zero():
+        raise GroupError(
+            "units must be sorted before a law with octave_weights has trained, whose octaves have learned which units "
+            "they keep; sort first, such as after a slow start"
+        )
     with plain_context(), in_mode(engine.net, training=False):
         agreement = _know(engine)
         arrangement = Arrangement(engine, optimizer)

@@ -10,13 +10,15 @@ from widthwise._shared import WidthError
 
 __all__ = ["adopt_keys", "collect_state", "load_state"]
 
-_OWN = "unit_affine"
+_OWN = ("unit_affine", "octave_weights")
 
 
 def collect_state(model: nn.Module) -> dict[str, Tensor]:
     """Return the tensors by their names in the model."""
-    own = dict(model.named_children()).get(_OWN)
-    found = {} if own is None else own.state_dict(prefix=f"{_OWN}.")
+    found: dict[str, Tensor] = {}
+    for name, module in model.named_children():
+        if name in _OWN:
+            found |= module.state_dict(prefix=f"{name}.")
     return found | dict(model.named_buffers(recurse=False))
 
 

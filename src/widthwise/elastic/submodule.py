@@ -20,6 +20,7 @@ from widthwise._shared import GroupError, TraceError, WidthError
 from widthwise.elastic.capture import capture_part, find_part, record_calls
 from widthwise.elastic.drawing import Drawing, Part
 from widthwise.elastic.engine import Draw, Engine
+from widthwise.elastic.octave_weights import OctaveWeights
 from widthwise.elastic.override import ABSENT, override
 from widthwise.elastic.traced import TracedEngine
 from widthwise.elastic.transplant import transplant
@@ -132,6 +133,11 @@ class SubmoduleEngine(Engine):
         """Return corrections of the parameters of the submodule that make units; None where there are none."""
         self._inner.unit_affine = self._inner.make_unit_affine(num_octaves)
         return self._inner.unit_affine
+
+    def make_octave_weights(self, num_octaves: int) -> OctaveWeights | None:
+        """Return what is added to weights of the submodule."""
+        self._inner.octave_weights = self._inner.make_octave_weights(num_octaves)
+        return self._inner.octave_weights
 
     def run_whole(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the network itself, hooks and all.

@@ -10,6 +10,7 @@ from widthwise._shared import TraceError
 from widthwise.elastic.batch import join_leaves, split_leaves
 from widthwise.elastic.drawing import Drawing, Part
 from widthwise.elastic.engine import Draw, Engine
+from widthwise.elastic.octave_weights import OctaveWeights
 from widthwise.elastic.unit_affine import UnitAffine
 from widthwise.elastic.widths import is_common_fraction, mean_fraction
 from widthwise.graph import Example, Frozen, atoms_of, match_call
@@ -31,6 +32,7 @@ from widthwise.slicing import (
     find_head,
     find_makers,
     find_units,
+    find_weights,
     has_batch_norm,
     verify_and_freeze,
 )
@@ -79,6 +81,12 @@ class TracedEngine(Engine):
         """Return corrections of the parameters that make units; None where there are none."""
         makers = find_makers(self.sliced)
         return UnitAffine(num_octaves, makers) if makers else None
+
+    def make_octave_weights(self, num_octaves: int) -> OctaveWeights | None:
+        """Return what is added to the weights that hold units which follow a common fraction; None without any."""
+        moving = frozenset(group.key for group in self.groups if group.follows)
+        weights = find_weights(self.sliced, moving)
+        return OctaveWeights(num_octaves, weights, moving) if weights else None
 
     def run_whole(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the network itself, hooks and all.
@@ -202,7 +210,7 @@ class TracedEngine(Engine):
     def _match(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Example:
         return match_call(self.sliced.net, self.sliced.example, args, kwargs)
 
-    def _prepare_parts(self, parts: Sequence[Part]) -> tuple[list[Kept], list[dict[str, Correction] | None]]:
+    def _prepare_parts(self, parts: Sequence[Part]) -> tuple[list[Kept], list[dict[str, list[Correction]] | None]]:
         """Return what each part keeps, and its corrections."""
         kepts: list[Kept] = [self.sliced.kept(part.widths) for part in parts]
         return kepts, [self._corrections(part.widths) for part in parts]
@@ -219,8 +227,15 @@ class TracedEngine(Engine):
     def _are_fractions(self, parts: Sequence[Part]) -> bool:
         return all(is_common_fraction(part.widths, self.groups) for part in parts)
 
-    def _corrections(self, widths: Draw) -> dict[str, Correction] | None:
-        return None if self.unit_affine is None else self.unit_affine.at(mean_fraction(widths, self.groups))
+    def _corrections(self, widths: Draw) -> dict[str, list[Correction]] | None:
+        found: dict[str, list[Correction]] = {}
+        if self.unit_affine is not None:
+            for name, own in self.unit_affine.at(mean_fraction(widths, self.groups)).items():
+                found.setdefault(name, []).append(own)
+        if self.octave_weights is not None:
+            for name, own in self.octave_weights.at(self.sliced.kept(widths)).items():
+                found.setdefault(name, []).append(own)
+        return found or None
 
 
 def _nest(runner: Runner, leaves: Iterable[Any]) -> Any:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from widthwise.elastic.octave import blend
-from widthwise.slicing import Correction
+from widthwise.slicing import UnitCorrection
 
 __all__ = ["UnitAffine"]
 
@@ -40,10 +40,10 @@ class UnitAffine(nn.Module):
             for tensor, axis in parameters.values()
         )
 
-    def at(self, fraction: float) -> dict[str, Correction]:
+    def at(self, fraction: float) -> dict[str, UnitCorrection]:
         """Return the corrections of networks of this fraction of the full width, by the names of the parameters."""
         return {
-            name: Correction(axis=axis, values=values)
+            name: UnitCorrection(axis=axis, values=values)
             for (name, axis), rows in zip(self.axes.items(), self.rows, strict=True)
             if (values := blend(rows, fraction)) is not None
         }

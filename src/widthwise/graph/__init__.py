@@ -28,6 +28,7 @@ from widthwise.graph.term import (
     is_prefix,
     join_segments,
     multiply_factors,
+    resize,
     size_of,
 )
 from widthwise.graph.trace import Trace, trace_network
@@ -37,6 +38,6 @@ __all__ = [
     "Outcome", "Product", "Size", "Solver", "StateAxes", "StateInput", "Sum", "Term", "Trace", "arguments_by_name",
     "as_example", "atoms_of", "count", "fake_tensors", "find_counts", "find_image_axes", "find_protected_devices",
     "indices", "infer_axes", "is_arithmetic", "is_prefix", "join_segments", "let_carry", "match_call",
-    "multiply_factors", "overload_name", "replace_arguments", "rule", "shape_of", "silence", "size_of", "state_tensor",
-    "trace_network",
+    "multiply_factors", "overload_name", "replace_arguments", "resize", "rule", "shape_of", "silence", "size_of",
+    "state_tensor", "trace_network",
 ]  # fmt: skip

@@ -33,6 +33,7 @@ __all__ = [
     "join_segments",
     "multiply_factors",
     "quotient",
+    "resize",
     "size_of",
 ]
 
@@ -164,6 +165,22 @@ def indices(term: Term, kept: Mapping[int, KeptSet]) -> torch.Tensor:
         return positions
     offsets = accumulate((int(size_of(part)) for part in term.parts[:-1]), initial=0)
     return torch.cat([indices(part, kept) + offset for part, offset in zip(term.parts, offsets, strict=True)])
+
+
+def resize(term: Term, sizes: Mapping[int, int]) -> Term:
+    """Return a term whose atoms have other sizes, by their keys; others stay.
+
+    Example:
+        >>> resize(Product((Atom(0, 8), Frozen(3, "kernel"))), {0: 2})
+        Product(factors=(Atom(key=0, size=2), Frozen(size=3, reason='kernel')))
+    """
+    if isinstance(term, Atom):
+        return Atom(term.key, sizes.get(term.key, term.size))
+    if isinstance(term, Frozen):
+        return term
+    if isinstance(term, Product):
+        return Product(tuple(resize(factor, sizes) for factor in term.factors))
+    return Sum(tuple(resize(part, sizes) for part in term.parts))
 
 
 def is_prefix(term: Term, kept: Mapping[int, KeptSet]) -> bool:

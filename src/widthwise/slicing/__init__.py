@@ -5,7 +5,7 @@ from widthwise.slicing.batches import batch_inputs, take_samples
 from widthwise.slicing.blame import find_blamed, verify_and_freeze
 from widthwise.slicing.calibrate import NUM_SAMPLES, has_batch_norm, keeps_statistics, recalibrate, recalibrate_module
 from widthwise.slicing.causal import mask_weights
-from widthwise.slicing.correction import Correction
+from widthwise.slicing.correction import Correction, UnitCorrection, WeightCorrection
 from widthwise.slicing.declared import DeclaredNetwork
 from widthwise.slicing.declared_check import check_declared
 from widthwise.slicing.export import Exported, export_network
@@ -20,14 +20,15 @@ from widthwise.slicing.refit import refit_head
 from widthwise.slicing.rescale import Factor
 from widthwise.slicing.runner import Result, Runner
 from widthwise.slicing.trunk import find_trunk
-from widthwise.slicing.units import Place, Units, declared_units, find_makers, find_units
+from widthwise.slicing.units import Place, Units, declared_units, find_makers, find_units, find_weights
 from widthwise.slicing.verify import Verification, verify_network
 
 __all__ = [
     "NUM_SAMPLES", "Activation", "Agreement", "Correction", "DeclaredNetwork", "Exported", "Factor", "Form", "Head",
-    "Kept", "Place", "Program", "Result", "Runner", "SlicedNetwork", "Taylor", "Units", "Verification",
-    "batch_inputs", "check_declared", "copy_state", "declared_units", "export_network", "extract_network",
-    "find_blamed", "find_head", "find_makers", "find_trunk", "find_units", "has_batch_norm", "keeps_statistics",
-    "mask_weights", "measure_magnitude", "measure_reading", "permute", "recalibrate", "recalibrate_module",
-    "refit_head", "take_samples", "verify_and_freeze", "verify_network",
+    "Kept", "Place", "Program", "Result", "Runner", "SlicedNetwork", "Taylor", "UnitCorrection", "Units",
+    "Verification", "WeightCorrection", "batch_inputs", "check_declared", "copy_state", "declared_units",
+    "export_network", "extract_network", "find_blamed", "find_head", "find_makers", "find_trunk", "find_units",
+    "find_weights", "has_batch_norm", "keeps_statistics", "mask_weights", "measure_magnitude", "measure_reading",
+    "permute", "recalibrate", "recalibrate_module", "refit_head", "take_samples", "verify_and_freeze",
+    "verify_network",
 ]  # fmt: skip

@@ -23,7 +23,7 @@ __all__ = ["Corrections", "Result", "Runner"]
 
 Kept = Mapping[int, KeptSet]
 _LAYERS = {"aten::linear", "aten::conv1d", "aten::conv2d", "aten::conv3d"}
-Corrections = Mapping[str, Correction]
+Corrections = Mapping[str, Sequence[Correction]]
 Result = tuple[tuple[Tensor, ...], tuple[Any, ...]]
 
 
@@ -221,7 +221,7 @@ class Runner:
                 parts[i] = self._rescale.apply(entry.target, parts[i], kept)
         if corrections is not None:
             for i, entry in enumerate(self.program.state):
-                if (own := corrections.get(entry.target)) is not None:
+                for own in corrections.get(entry.target, ()):
                     parts[i] = own.apply(parts[i], self.program.axes[i], kept)
         return parts
 

@@ -26,7 +26,7 @@ from widthwise.slicing.network import SlicedNetwork
 from widthwise.slicing.program import Program
 from widthwise.slicing.table import has_atoms
 
-__all__ = ["Place", "Units", "declared_units", "find_makers", "find_units", "holds", "sum_by_unit"]
+__all__ = ["Place", "Units", "declared_units", "find_makers", "find_units", "find_weights", "holds", "sum_by_unit"]
 
 
 @final
@@ -114,6 +114,20 @@ def find_makers(sliced: SlicedNetwork) -> dict[str, tuple[nn.Parameter, int]]:
             found |= _find_reader(program, entry)
     tensors = ((name, axis, state_tensor(sliced.net, name)) for name, axis in found.items())
     return {name: (tensor, axis) for name, axis, tensor in tensors if isinstance(tensor, nn.Parameter)}
+
+
+def find_weights(sliced: SlicedNetwork, moving: frozenset[int]) -> dict[str, tuple[nn.Parameter, Axes]]:
+    """Return the parameters of several axes that hold units of the moving atoms, with the terms of their axes."""
+    program = sliced.evaluation.program
+    found: dict[str, tuple[nn.Parameter, Axes]] = {}
+    for entry, axes in zip(program.state, program.axes, strict=True):
+        has_moving = any(atom.key in moving for term in axes for atom in atoms_of(term))
+        if len(axes) < 2 or not has_moving or entry.is_constant:
+            continue
+        tensor = state_tensor(sliced.net, entry.target)
+        if isinstance(tensor, nn.Parameter) and tensor.is_floating_point():
+            found[entry.target] = (tensor, axes)
+    return found
 
 
 def holds(term: Term, group: Group) -> bool:

@@ -137,6 +137,7 @@ class ElasticSection(_Section):
     temperature: float | None = None
     divergence: Divergence | None = None
     unit_affine: bool | None = None
+    octave_weights: bool | None = None
     causal: bool = False
     round_to: Annotated[int, Field(ge=1)] = 1
 

@@ -50,7 +50,7 @@ class Session:
         """
         model = build_elastic(recipe).to(_find_device(recipe))
         if recipe.training.channels_last:
-            model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+            model.net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         task = build_task(recipe, splits, model.net)
         optimiser = make_optimiser(_trained(model, recipe), recipe.training)
         num_steps = recipe.training.epochs * math.ceil(task.num_batches / recipe.training.accumulate)
