@@ -90,4 +90,4 @@ class TrainingError(WidthwiseError):
 
 @final
 class WidthWarning(UserWarning):
-    """Given where a network at some width is less than it could be: never trained there, or not calibrated for it."""
+    """Given where a network at some width is less than it could be: not trained, calibrated or compiled there."""

@@ -20,6 +20,7 @@ from widthwise.measure import count_call_macs
 from widthwise.slicing import (
     NUM_SAMPLES,
     Activation,
+    Compilation,
     DeclaredNetwork,
     Form,
     Units,
@@ -188,6 +189,10 @@ class DeclaredEngine(Engine):
             else:
                 outputs.append(self._network.run(self._kept(part.widths), row, args, kwargs, updates=only_one))
         return outputs
+
+    def compile(self, compilation: Compilation) -> None:  # noqa: ARG002
+        """Refuse: what runs is the network's own code."""
+        raise GroupError(f"compile needs a graph for each width, but {_NOT_TRACED}")
 
     def units(self) -> Units:
         """Return where its units stand, as it is right now."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from widthwise.elastic.caution import warn_of_statistics, warn_of_unsound, warn_of_untrained
+from widthwise.elastic.compilation import CompiledByWidth
 from widthwise.elastic.draw import check_generator
 from widthwise.elastic.law import Law, make_law
 from widthwise.elastic.make import make_engine
@@ -34,7 +35,7 @@ from widthwise.slicing import Form, Verification
 __all__ = ["Elastic"]
 
 
-class Elastic(nn.Module):
+class Elastic(CompiledByWidth):
     """A network that runs at any widths with one set of parameters: its own.
 
     In training each batch is split into `law.chunks` parts; one that is too small for that runs at as many of the drawn

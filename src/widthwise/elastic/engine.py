@@ -13,7 +13,7 @@ from widthwise.elastic.octave_weights import OctaveWeights
 from widthwise.elastic.unit_affine import UnitAffine
 from widthwise.graph import Example
 from widthwise.groups import Groups
-from widthwise.slicing import Activation, Form, Place, Units, Verification
+from widthwise.slicing import Activation, Compilation, Form, Place, Units, Verification
 
 __all__ = ["Draw", "Engine"]
 
@@ -129,6 +129,14 @@ class Engine(ABC):
     @abstractmethod
     def verify(self, *, num_widths: int, seed: int) -> Verification:
         """Check the width groups on the network; those that fail are frozen from then on."""
+
+    @abstractmethod
+    def compile(self, compilation: Compilation) -> None:
+        """Compile a graph for each width of a grid from now on.
+
+        Raises:
+            GroupError: Nothing was traced that could be compiled.
+        """
 
     @abstractmethod
     def units(self) -> Units:

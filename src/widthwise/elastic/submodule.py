@@ -30,6 +30,7 @@ from widthwise.graph.trace import in_mode
 from widthwise.groups import ALL, Groups, Selection
 from widthwise.slicing import (
     Activation,
+    Compilation,
     Factor,
     Form,
     Place,
@@ -230,6 +231,10 @@ class SubmoduleEngine(Engine):
                         "from inputs there, or keep these units with freeze="
                     )
         return found
+
+    def compile(self, compilation: Compilation) -> None:
+        """Compile a graph of the submodule for each width of a grid from now on."""
+        self._inner.compile(compilation)
 
     def units(self) -> Units:
         """Return where the units of the submodule stand, as it is right now."""

@@ -18,6 +18,7 @@ from widthwise.groups import Groups
 from widthwise.measure import count_macs
 from widthwise.slicing import (
     Activation,
+    Compilation,
     Correction,
     Form,
     Kept,
@@ -179,6 +180,10 @@ class TracedEngine(Engine):
     def verify(self, *, num_widths: int, seed: int) -> Verification:
         """Check the width groups on the network; those that fail are frozen from then on."""
         return verify_and_freeze(self.sliced, num_widths=num_widths, seed=seed)
+
+    def compile(self, compilation: Compilation) -> None:
+        """Compile a graph for each width of a grid from now on."""
+        self.sliced.compile(compilation)
 
     def units(self) -> Units:
         """Return where its units stand, as it is right now."""

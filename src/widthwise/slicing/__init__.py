@@ -5,6 +5,7 @@ from widthwise.slicing.batches import batch_inputs, take_samples
 from widthwise.slicing.blame import find_blamed, verify_and_freeze
 from widthwise.slicing.calibrate import NUM_SAMPLES, has_batch_norm, keeps_statistics, recalibrate, recalibrate_module
 from widthwise.slicing.causal import mask_weights
+from widthwise.slicing.compiled import Compilation
 from widthwise.slicing.correction import Correction, UnitCorrection, WeightCorrection
 from widthwise.slicing.declared import DeclaredNetwork
 from widthwise.slicing.declared_check import check_declared
@@ -24,9 +25,9 @@ from widthwise.slicing.units import Place, Units, declared_units, find_makers, f
 from widthwise.slicing.verify import Verification, verify_network
 
 __all__ = [
-    "NUM_SAMPLES", "Activation", "Agreement", "Correction", "DeclaredNetwork", "Exported", "Factor", "Form", "Head",
-    "Kept", "Place", "Program", "Result", "Runner", "SlicedNetwork", "Taylor", "UnitCorrection", "Units",
-    "Verification", "WeightCorrection", "batch_inputs", "check_declared", "copy_state", "declared_units",
+    "NUM_SAMPLES", "Activation", "Agreement", "Compilation", "Correction", "DeclaredNetwork", "Exported", "Factor",
+    "Form", "Head", "Kept", "Place", "Program", "Result", "Runner", "SlicedNetwork", "Taylor", "UnitCorrection",
+    "Units", "Verification", "WeightCorrection", "batch_inputs", "check_declared", "copy_state", "declared_units",
     "export_network", "extract_network", "find_blamed", "find_head", "find_makers", "find_trunk", "find_units",
     "find_weights", "has_batch_norm", "keeps_statistics", "mask_weights", "measure_magnitude", "measure_reading",
     "permute", "recalibrate", "recalibrate_module", "refit_head", "take_samples", "verify_and_freeze",

@@ -73,13 +73,24 @@ class Layout:
             for tensor, axes, sized in zip(tensors, self._axes, self._sized, strict=True)
         ]
 
-    def cut_together(self, tensors: Sequence[Tensor], kepts: Sequence[Kept]) -> list[list[Tensor]]:
-        """Return `cut(tensors, kept)` for each kept set, with one common backward per tensor where all are prefixes."""
+    def cut_together(
+        self, tensors: Sequence[Tensor], kepts: Sequence[Kept], *, shares_gradients: bool = False
+    ) -> list[list[Tensor]]:
+        """Return `cut(tensors, kept)` for each kept set, with one common backward per tensor where all are prefixes.
+
+        Args:
+            tensors: Of full size.
+            kepts: The kept sets.
+            shares_gradients: Whether what reads them may hand back one gradient for several of them, as a compiled
+                graph does where two are equal; none is owned then.
+        """
         if len(kepts) == 1:
             return [self.cut(tensors, kepts[0])]
         measured = [self._measure(kept) for kept in kepts]
         columns = [
-            self._cut_column(i, tensor, kepts, measured) if self._sized[i] else [tensor] * len(kepts)
+            self._cut_column(i, tensor, kepts, measured, owned=self._owned[i] and not shares_gradients)
+            if self._sized[i]
+            else [tensor] * len(kepts)
             for i, tensor in enumerate(tensors)
         ]
         return [list(row) for row in zip(*columns, strict=True)]
@@ -93,14 +104,20 @@ class Layout:
         return [count(term, kept) if is_prefix(term, kept) else None for term in self._terms]
 
     def _cut_column(
-        self, index: int, tensor: Tensor, kepts: Sequence[Kept], measured: Sequence[Sequence[int | None]]
+        self,
+        index: int,
+        tensor: Tensor,
+        kepts: Sequence[Kept],
+        measured: Sequence[Sequence[int | None]],
+        *,
+        owned: bool,
     ) -> Sequence[Tensor]:
         sized = self._sized[index]
         if any(lengths[term] is None for lengths in measured for _, term in sized):
             return [cut(tensor, self._axes[index], kept) for kept in kepts]
         if not (tensor.requires_grad and torch.is_grad_enabled()):
             return [_narrow_axes(tensor, sized, lengths) for lengths in measured]
-        return _Prefixes.apply(tensor, [_shape(tensor, sized, lengths) for lengths in measured], self._owned[index])
+        return _Prefixes.apply(tensor, [_shape(tensor, sized, lengths) for lengths in measured], owned)
 
 
 class _Prefixes(torch.autograd.Function):

@@ -26,8 +26,9 @@ from widthwise.graph import (
 )
 from widthwise.graph.trace import in_mode
 from widthwise.groups import ALL, Groups, Selection, find_groups
+from widthwise.slicing.compiled import Compilation, CompiledGraphs
 from widthwise.slicing.context import plain_context
-from widthwise.slicing.placement import check_whole, find_placement, move_example
+from widthwise.slicing.placement import check_whole, find_addresses, find_placement, move_example
 from widthwise.slicing.program import Program
 from widthwise.slicing.rescale import Factor
 from widthwise.slicing.runner import Runner
@@ -86,6 +87,7 @@ class SlicedNetwork:
         self._modules = list(net.modules())
         self._placement = find_placement(net)
         self._opened: FixedAxes = frozenset()
+        self._compilation: Compilation | None = None
         self._start()
 
     @property
@@ -169,6 +171,12 @@ class SlicedNetwork:
             vars(self).update(before)
             raise
 
+    def compile(self, compilation: Compilation) -> None:
+        """Compile graphs at the kept sets of a grid from now on, in every mode; a copy of the network has none."""
+        self._compilation = compilation
+        for runner in self._runners.values():
+            self._let_compile(runner)
+
     def kept(self, widths: Mapping[str, KeptSet]) -> dict[int, KeptSet]:
         """Return kept sets by atom from kept sets by group name."""
         return {group.key: widths[group.name] for group in self._groups if group.name in widths}
@@ -215,7 +223,7 @@ class SlicedNetwork:
 
     def _start(self) -> None:
         """Trace the network in evaluation mode and find its groups."""
-        self._addresses = _find_addresses(self.net)
+        self._addresses = find_addresses(self.net)
         trace = self._trace(training=False)
         inference = self._infer(trace)
         if unread := _find_unread(trace, self._axes):
@@ -267,7 +275,7 @@ class SlicedNetwork:
             self._start()
 
     def _trace_mode(self, modes: Modes) -> Runner:
-        if _find_addresses(self.net) != self._addresses:
+        if find_addresses(self.net) != self._addresses:
             # Terms are kept by the place of a tensor in memory, so that tied names share theirs.
             self._start()
         inference = infer_axes(self._trace(training=None), self._axes, self._solver)
@@ -281,7 +289,13 @@ class SlicedNetwork:
         return self._runners[modes]
 
     def _make_runner(self, inference: Inference, counts: Counts, single: SingleSample | None = None) -> Runner:
-        return Runner(self.net, Program(inference, counts), self._example, self.factor, single)
+        return self._let_compile(Runner(self.net, Program(inference, counts), self._example, self.factor, single))
+
+    def _let_compile(self, runner: Runner) -> Runner:
+        if self._compilation is not None:
+            grid = {group.key: self._compilation.grid.get(group.name, range(group.size + 1)) for group in self._groups}
+            runner.compiled = CompiledGraphs(self._compilation, grid)
+        return runner
 
     def _find_counts(self, inference: Inference, *, training: bool | None) -> Counts:
         """Return the numbers that follow from widths; looked for only where some number looks like one."""
@@ -332,8 +346,3 @@ def _differ(given: Any, traced: Any, axis: int) -> bool:
     """Whether two tensors of as many axes have different sizes along one."""
     both = isinstance(given, Tensor) and isinstance(traced, Tensor)
     return both and given.dim() == traced.dim() and given.shape[axis] != traced.shape[axis]
-
-
-def _find_addresses(net: nn.Module) -> list[int]:
-    tensors = [*net.parameters(), *net.buffers()]
-    return [0 if tensor.is_meta else tensor.untyped_storage().data_ptr() for tensor in tensors]

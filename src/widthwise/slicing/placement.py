@@ -52,3 +52,9 @@ def check_whole(net: nn.Module) -> None:
                 "fully_shard(model), no part of it, which gathers them while it is called, and load a gathered state "
                 "dict into a network of one process for all else"
             )
+
+
+def find_addresses(net: nn.Module) -> list[int]:
+    """Return where in memory each parameter and buffer of a network lies; 0 for those on meta."""
+    tensors = [*net.parameters(), *net.buffers()]
+    return [0 if tensor.is_meta else tensor.untyped_storage().data_ptr() for tensor in tensors]

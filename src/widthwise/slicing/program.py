@@ -5,7 +5,7 @@ network works out of a size) becomes a read from a table of sizes, which is fill
 graph then serves every width, on views of the parameters or on copies.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -26,6 +26,7 @@ from widthwise.graph import (
     replace_arguments,
     size_of,
 )
+from widthwise.slicing.forward import Forward
 from widthwise.slicing.functions import use_functions
 from widthwise.slicing.protect import protect
 from widthwise.slicing.table import SizeTable, has_atoms
@@ -80,10 +81,9 @@ class Program:
         return fx.GraphModule(torch.nn.Module(), self.graph)
 
     @cached_property
-    def _forward(self) -> Callable[..., Any]:
-        copied = fx.Graph()
-        copied.output(copied.graph_copy(self.graph, {}))
-        return fx.GraphModule(torch.nn.Module(), use_functions(protect(copied))).forward
+    def forward(self) -> Forward:
+        """The graph as a function."""
+        return Forward(self.graph)
 
     def sizes(self, kept: Kept) -> tuple[int | float, ...]:
         """Return the table of sizes at these kept sets."""
@@ -102,7 +102,7 @@ class Program:
         Returns:
             The new values of the mutated buffers (in the order of `self.trace.mutations`), and the output leaves.
         """
-        return self._forward(sizes, *state, *inputs)
+        return self.forward(sizes, *state, *inputs)
 
     def module_sizes(self, kept: Kept) -> dict[str, list[Resized]]:
         """Return the numbers that depend on widths, by the path of the module that calls the operator."""

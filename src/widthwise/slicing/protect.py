@@ -7,7 +7,6 @@ inputs the traced dtypes.
 
 import operator
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,10 +34,15 @@ class _Protected:
         return "protected"
 
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
-        with ExitStack() as stack:
-            for device in self.devices:
-                stack.enter_context(torch.autocast(device, enabled=False))
-            return self.body(*inputs)
+        return _run_without_autocast(self.body, self.devices, inputs)
+
+
+def _run_without_autocast(body: fx.GraphModule, devices: tuple[str, ...], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    # No ExitStack, which torch.compile cannot read.
+    if not devices:
+        return body(*inputs)
+    with torch.autocast(devices[0], enabled=False):
+        return _run_without_autocast(body, devices[1:], inputs)
 
 
 def protect(graph: fx.Graph) -> fx.Graph:

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from widthwise._shared import TraceError, WidthError
 from widthwise.graph import Example, KeptSet, arguments_by_name, overload_name, shape_of
+from widthwise.slicing.compiled import CompiledGraphs
 from widthwise.slicing.correction import Correction
 from widthwise.slicing.cut import Layout, cut
+from widthwise.slicing.forward import Forward
 from widthwise.slicing.inputs import InputCheck
 from widthwise.slicing.norms import NormState, find_place
 from widthwise.slicing.program import Program
@@ -43,6 +45,7 @@ class Runner:
         output_batch_axes: The batch axis of each output leaf, or None; all None where the outputs cannot be joined.
         normalizes_batches: Whether some batch norm uses the statistics of its batch.
         single: What the network does with one sample.
+        compiled: Runs the graphs at the kept sets that are compiled; None where nothing is.
 
     Raises:
         WidthError: A factor is asked for, and has no single meaning on this network.
@@ -78,6 +81,7 @@ class Runner:
         self._checked: set[tuple[int, ...]] = set()
         self._net = net
         self._trunks: dict[tuple[frozenset[int], frozenset[str], bool], Trunk] = {}
+        self.compiled: CompiledGraphs | None = None
         self.single = single or SingleSample(net, program, self.state, example, self.input_batch_axes)
 
     def state(self) -> list[Tensor]:
@@ -129,7 +133,7 @@ class Runner:
             TraceError: The network cannot run on so few or so many samples.
         """
         self._check_sizes(leaves)
-        return self.program.run(self.program.sizes(kept), self.cut_state(kept, corrections), leaves)
+        return self._call(self.program.forward, kept, *self.cut_state(kept, corrections), *leaves)
 
     def run_together(
         self, kepts: Sequence[Kept], batches: Sequence[Sequence[Any]], corrections: Sequence[Corrections | None] = ()
@@ -143,9 +147,9 @@ class Runner:
             self._check_sizes(leaves)
         if len(batches) > 1 and self._unsplit:
             raise TraceError(self._unsplit)
-        rows = self._layout.cut_together(self.state(), kepts)
+        rows = self._layout.cut_together(self.state(), kepts, shares_gradients=self.compiled is not None)
         return [
-            self.program.run(self.program.sizes(kept), self._finish_cut(row, kept, own), leaves)
+            self._call(self.program.forward, kept, *self._finish_cut(row, kept, own), *leaves)
             for kept, row, leaves, own in zip(kepts, rows, batches, corrections or [None] * len(kepts), strict=True)
         ]
 
@@ -170,14 +174,13 @@ class Runner:
         """
         self._check_sizes(leaves)
         trunk = self.trunk(kepts, corrections, causal=causal)
-        states = self._layout.cut_together(self.state(), kepts)
+        states = self._layout.cut_together(self.state(), kepts, shares_gradients=self.compiled is not None)
         owns = corrections or [None] * len(kepts)
         states = [self._finish_cut(row, kept, own) for kept, row, own in zip(kepts, states, owns, strict=True)]
-        sizes = [self.program.sizes(kept) for kept in kepts]
-        values = trunk.run_stem(sizes[0], states[0], leaves)
+        values = self._call(trunk.stem, kepts[0], *states[0], *leaves)
         return [
-            trunk.run_branch(kept, size, state, leaves, values)
-            for kept, size, state in zip(kepts, sizes, states, strict=True)
+            self._call(trunk.branch, kept, *state, *leaves, *trunk.cut(values, kept))
+            for kept, state in zip(kepts, states, strict=True)
         ]
 
     def trunk(
@@ -211,6 +214,12 @@ class Runner:
                 )
             held, name = self._places[index] or ({}, "")
             cut(held[name], self.program.axes[index], kept).copy_(value)
+
+    def _call(self, forward: Forward, kept: Kept, *inputs: Any) -> Any:
+        sizes = self.program.sizes(kept)
+        if self.compiled is None:
+            return forward(sizes, *inputs)
+        return self.compiled.run(forward, kept, sizes, *inputs)
 
     def _finish_cut(self, parts: list[Tensor], kept: Kept, corrections: Corrections | None = None) -> list[Tensor]:
         for index in self._mutated:

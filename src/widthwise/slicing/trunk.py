@@ -6,7 +6,7 @@ that every width of the reader keeps. From the trunk on, the branch is run at ea
 """
 
 import operator
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from typing import Any, final
 
 import torch
@@ -26,9 +26,8 @@ from widthwise.graph import (
 )
 from widthwise.slicing.causal_mask import CausalMask
 from widthwise.slicing.cut import cut
-from widthwise.slicing.functions import use_functions
+from widthwise.slicing.forward import Forward
 from widthwise.slicing.program import Kept, Program
-from widthwise.slicing.protect import protect
 
 __all__ = ["Trunk", "find_trunk"]
 
@@ -81,6 +80,8 @@ class Trunk:
 
     Attributes:
         nodes: As given.
+        stem: Gives what the branch needs of the trunk; takes the state and the inputs, to be run at full width.
+        branch: Gives new buffer values and outputs; takes the state, the inputs, and what the stem gave, cut.
     """
 
     def __init__(self, program: Program, nodes: Set[fx.Node]) -> None:
@@ -94,27 +95,15 @@ class Trunk:
             if node in trunk and node.op == "call_function" and any(user not in trunk for user in node.users)
         ]
         self._axes = [_axes_of(program.inference, traced[node]) for node in crossing]
-        self._stem = _compile(_copy_stem(program.graph, trunk, crossing))
-        self._branch = _compile(_copy_branch(program.graph, trunk, crossing))
+        self.stem = _trim(_copy_stem(program.graph, trunk, crossing))
+        self.branch = _trim(_copy_branch(program.graph, trunk, crossing))
 
-    def run_stem(self, sizes: Sequence[int | float], state: Sequence[Tensor], leaves: Sequence[Any]) -> tuple[Any, ...]:
-        """Return what the branch needs of the trunk, at full width; sizes and state are those of full width."""
-        return self._stem(sizes, *state, *leaves)
-
-    def run_branch(
-        self,
-        kept: Kept,
-        sizes: Sequence[int | float],
-        state: Sequence[Tensor],
-        leaves: Sequence[Any],
-        values: Sequence[Any],
-    ) -> tuple[tuple[Tensor, ...], tuple[Any, ...]]:
-        """Return new buffer values and outputs at a kept set, from what `run_stem` returned."""
-        shared = [
+    def cut(self, values: Sequence[Any], kept: Kept) -> list[Any]:
+        """Return what the stem gave, cut to a kept set."""
+        return [
             cut(value, axes, kept) if axes is not None and isinstance(value, Tensor) else value
             for value, axes in zip(values, self._axes, strict=True)
         ]
-        return self._branch(sizes, *state, *leaves, *shared)
 
 
 def _keeps(net: nn.Module, program: Program, node: fx.Node, keys: Set[int], *, causal: bool) -> bool:
@@ -216,6 +205,6 @@ def _copy_branch(graph: fx.Graph, trunk: Set[fx.Node], crossing: Sequence[fx.Nod
     return branch
 
 
-def _compile(graph: fx.Graph) -> Callable[..., Any]:
+def _trim(graph: fx.Graph) -> Forward:
     graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
-    return fx.GraphModule(nn.Module(), use_functions(protect(graph))).forward
+    return Forward(graph)
