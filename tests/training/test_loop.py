@@ -154,6 +154,7 @@ def test_an_interrupted_training_goes_on_to_bit_equal_weights(tiny: Recipe, whol
         (["precision=bfloat16", "grad_clip=1.0"], 3, 3),
         (["accumulate=2", "batch_size=24"], 3, 2),
         (["optimizer=adamw", "schedule=cosine", "warmup=0.2", "weight_decay=0.05"], 3, 1),
+        (["compile=true", "widths=2"], 2, 1),
     ],
 )
 def test_a_resumed_training_is_bit_equal_to_one_that_never_stopped(

@@ -161,8 +161,7 @@ def error_of(text: str, *overrides: str) -> str:
             (
                 "mine.toml: expected one of the keys epochs, batch_size, accumulate, learning_rate, schedule, warmup, "
                 "optimizer, momentum, weight_decay, grad_clip, patience, precision, device, channels_last, seed, "
-                "method "
-                "in [training], got 'epoch'; did you mean 'epochs'?"
+                "method, compile in [training], got 'epoch'; did you mean 'epochs'?"
             ),
         ),
         (
@@ -200,6 +199,19 @@ def error_of(text: str, *overrides: str) -> str:
             "epochs = 8",
             "epochs = 8\nmomentum = 0.5",
             "mine.toml: [training] momentum has an effect with optimizer = 'sgd' only; remove one of the two",
+        ),
+        (
+            "epochs = 8",
+            "epochs = 8\nmethod = 'plain'\ncompile = true",
+            "mine.toml: [training] compile has an effect with method = 'structural' only; remove one of the two",
+        ),
+        (
+            "epochs = 8",
+            "epochs = 8\ncompile = true",
+            (
+                "mine.toml: [elastic] training.compile needs a law of at most 16 widths, common to all groups, got one "
+                "of more; set elastic.widths=6, and elastic.between=0 where it leaves them"
+            ),
         ),
         (
             "epochs = 8",

@@ -19,7 +19,10 @@ from widthwise.elastic.step import reached_groups
 from widthwise.groups.width import check_count
 from widthwise.slicing import Compilation
 
-__all__ = ["CompiledByWidth", "find_grid"]
+__all__ = ["MAX_GRAPHS", "CompiledByWidth", "find_grid"]
+
+MAX_GRAPHS = 16
+"""The most graphs of one mode, unless a caller says otherwise."""
 
 Grid = dict[str, Collection[int]]
 
@@ -34,7 +37,7 @@ class CompiledByWidth(nn.Module):
     law: Law
     _engine: Engine
 
-    def compile(self, *, max_graphs: int = 16, **options: object) -> None:
+    def compile(self, *, max_graphs: int = MAX_GRAPHS, **options: object) -> None:
         """Compile what runs at widths that the law draws, in training and inside `at`: a graph each, at its first run.
 
         Numbers stay those of the plain run but for rounding; layers such as nn.Dropout draw other random numbers. A

@@ -13,8 +13,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from widthwise._shared import RecipeError
+from widthwise._shared import RecipeError, WidthError
 from widthwise.elastic import Distillation, Law, make_law
+from widthwise.elastic.compilation import MAX_GRAPHS
 from widthwise.elastic.distillation import Divergence
 from widthwise.elastic.law import Distribution, Reach, Rescale, Sharing
 from widthwise.training.overrides import apply_overrides, near_names
@@ -78,7 +79,7 @@ class TrainingSection(_Section):
     at full and at narrowest width, and the best epoch's weights are kept. `precision` is that in which the loss is
     computed (weights and scores are float32), `device` where; `channels_last` is the layout of
     convolutions that is the faster one on most processors. Method "structural" draws widths, "plain" trains the bare
-    network at full width.
+    network at full width. `compile` gives every width of the law a compiled graph.
     """
 
     epochs: Annotated[int, Field(ge=1)]
@@ -97,11 +98,18 @@ class TrainingSection(_Section):
     channels_last: bool = False
     seed: Annotated[int, Field(ge=0)] = 0
     method: Method = "structural"
+    compile: bool = False
 
     @model_validator(mode="after")
     def _check_precision(self) -> "TrainingSection":
         if self.precision == "float16" and self.device == "cpu":
             raise ValueError("precision = 'float16' needs a GPU: expected device = 'cuda', got 'cpu'; use 'bfloat16'")
+        return self
+
+    @model_validator(mode="after")
+    def _check_compile(self) -> "TrainingSection":
+        if self.compile and self.method == "plain":
+            raise ValueError("compile has an effect with method = 'structural' only; remove one of the two")
         return self
 
     @model_validator(mode="after")
@@ -152,6 +160,18 @@ class ElasticSection(_Section):
         elif soft:
             given["distillation"] = replace(make_law(self.law).distillation or Distillation(), **soft)  # pyright: ignore[reportArgumentType]
         return make_law(self.law, **given)
+
+    def check_compiled(self) -> None:
+        """Raise WidthError where not every width that the law draws could be compiled.
+
+        Which widths have graphs would then depend on which came first, and a resumed training end in other weights.
+        """
+        law = self.make_law()
+        if not law.levels or law.between or law.sharing != "shared" or len(law.levels) > MAX_GRAPHS:
+            raise WidthError(
+                f"training.compile needs a law of at most {MAX_GRAPHS} widths, common to all groups, got one of more; "
+                "set elastic.widths=6, and elastic.between=0 where it leaves them"
+            )
 
 
 class ExpectedSection(_Section):
@@ -242,6 +262,8 @@ def parse_recipe(text: str, *, what: str = "recipe", overrides: Sequence[str] = 
         raise RecipeError(f"{what}: {_explain(cause)}") from cause
     try:
         recipe.elastic.make_law()
+        if recipe.training.compile:
+            recipe.elastic.check_compiled()
     except ValueError as cause:
         raise RecipeError(f"{what}: [elastic] {cause}") from cause
     return recipe

@@ -51,6 +51,8 @@ class Session:
         model = build_elastic(recipe).to(_find_device(recipe))
         if recipe.training.channels_last:
             model.net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        if recipe.training.compile:
+            model.compile()
         task = build_task(recipe, splits, model.net)
         optimiser = make_optimiser(_trained(model, recipe), recipe.training)
         num_steps = recipe.training.epochs * math.ceil(task.num_batches / recipe.training.accumulate)
