@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.record import Record
-from benchmarks.speed import demo, extracted, step
+from benchmarks.speed import compiled, demo, extracted, step
 from tests.conftest import RandomStateCheck
 
 
@@ -86,3 +86,12 @@ def test_a_demo_that_fails_has_no_time(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(subprocess.CalledProcessError):
         demo.fill(tmp_path / "demo.json", num_runs=3)
     assert not (tmp_path / "demo.json").exists()
+
+
+def test_both_steps_of_the_compiled_benchmark_meet_the_same_widths() -> None:
+    one, other = (compiled.Step("ResidualConvNet 16-24-48", "one width", seed=0) for _ in range(2))
+    (_, count), (_, again) = compiled.meet_every_width(one), compiled.meet_every_width(other)
+    assert count == again >= len(compiled.WIDTHS)
+    assert one.model.last_widths == other.model.last_widths
+    _, count = compiled.meet_every_width(compiled.Step("ResidualConvNet 16-24-48", "parts", seed=0))
+    assert count >= 1
