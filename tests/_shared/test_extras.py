@@ -25,6 +25,11 @@ def test_an_installed_module_is_returned() -> None:
             "demo",
             "the embedded data needs scikit-learn; install it with: pip install 'widthwise[de",
         ),
+        (
+            "tensorboard",
+            "tensorboard",
+            "training.tensorboard needs tensorboard; install it with: pip install 'widthwise[tensorboard]'",
+        ),
     ],
 )
 def test_a_missing_package_names_the_extra_that_brings_it(

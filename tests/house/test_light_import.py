@@ -17,6 +17,7 @@ HEAVY = (
     "requests",
     "scipy",
     "sklearn",
+    "tensorboard",
     "torchvision",
     "transformers",
     "uvicorn",

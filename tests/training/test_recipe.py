@@ -161,7 +161,7 @@ def error_of(text: str, *overrides: str) -> str:
             (
                 "mine.toml: expected one of the keys epochs, batch_size, accumulate, learning_rate, schedule, warmup, "
                 "optimizer, momentum, weight_decay, grad_clip, patience, precision, device, channels_last, seed, "
-                "method, compile in [training], got 'epoch'; did you mean 'epochs'?"
+                "method, compile, tensorboard in [training], got 'epoch'; did you mean 'epochs'?"
             ),
         ),
         (

@@ -8,13 +8,14 @@ from widthwise._shared.errors import MissingExtraError
 
 __all__ = ["Extra", "require"]
 
-Extra = Literal["plot", "data", "export", "demo"]
+Extra = Literal["plot", "data", "export", "demo", "tensorboard"]
 
 _PURPOSES: dict[Extra, str] = {
     "plot": "plotting",
     "data": "this data",
     "export": "export to this format",
     "demo": "the embedded data",
+    "tensorboard": "training.tensorboard",
 }
 
 # The name to install, where it is not the name to import.

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from widthwise._shared import RecipeError, RunError, TrainingError, track
 from widthwise.curves.table import is_share
+from widthwise.training.events import check_events
 from widthwise.training.network import load_splits
 from widthwise.training.recipe import Recipe
-from widthwise.training.run import Run, RunState
+from widthwise.training.run import Record, Run, RunState
 from widthwise.training.session import Session
 
 __all__ = ["train"]
@@ -43,16 +44,20 @@ def train(
         progress: True draws a bar, False none, None one where somebody looks.
 
     Raises:
+        MissingExtraError: Where the recipe asks for TensorBoard and it is not installed.
         RecipeError: Where `out` holds a run of another recipe.
         RunError: Where `out` holds something else, a damaged run, or cannot be written.
         TrainingError: Where the loss is not finite; the last checkpoint is kept.
         KeyboardInterrupt: Where the user interrupts; the run then continues with the next call.
     """
     recipe = recipe.smoke() if smoke else recipe
+    if recipe.training.tensorboard:
+        check_events()
     folder = Path(out)
     run = None if overwrite and Run.exists(folder) else _find_run(folder, recipe)
     if run is not None and run.state.status == "finished":
-        return run if run.find_damage() is None else run.restore_weights()
+        with run.record(recipe):
+            return run if run.find_damage() is None else run.restore_weights()
     source = Path(data_folder).resolve() if data_folder is not None else None
     if run is None or not run.state.finished_epochs:
         # A run without a finished epoch may be one that was being replaced: nothing in it is worth more than a new one.
@@ -84,9 +89,9 @@ def _find_run(folder: Path, recipe: Recipe) -> Run | None:
 
 
 def _first_difference(there: Recipe, here: Recipe) -> str:
-    ours, theirs = here.model_dump(), there.model_dump()
-    for section in ("data", "model", "training", "elastic"):
-        for key, value in ours[section].items():
+    theirs = there.work()
+    for section, settings in here.work().items():
+        for key, value in settings.items():
             if value != theirs[section][key]:
                 return f"{section}.{key} ({theirs[section][key]!r} there, {value!r} here)"
     return "recipe"
@@ -120,7 +125,8 @@ def _train_on(run: Run, session: Session, progress: bool | None) -> Run:
     """Return the run, finished; where something stops it, its state says so and the last checkpoint stays."""
     run = run.advance(status="running")
     try:
-        return _train_epochs(run, session, progress)
+        with run.record(session.recipe) as record:
+            return _train_epochs(run, session, progress, record)
     except KeyboardInterrupt:
         Run.open(run.path).advance(status="interrupted")
         raise
@@ -130,7 +136,7 @@ def _train_on(run: Run, session: Session, progress: bool | None) -> Run:
         raise TrainingError(f"{cause}; {what}") from cause
 
 
-def _train_epochs(run: Run, session: Session, progress: bool | None) -> Run:
+def _train_epochs(run: Run, session: Session, progress: bool | None, record: Record) -> Run:
     num_epochs, done = run.state.epochs, run.state.finished_epochs
     total = (num_epochs - done) * session.steps_per_epoch
     bar = track(session.batches(done), f"training {run.recipe.name}", total=total, show=progress)
@@ -151,6 +157,7 @@ def _train_epochs(run: Run, session: Session, progress: bool | None) -> Run:
             "seconds": seconds,
         }
         run = run.keep(session.capture(), metrics, epoch=batch.epoch, seconds=seconds)
+        record(metrics)
         bar.note(_describe(batch.epoch, num_epochs, scores))
         losses.clear()
         began = time.perf_counter()

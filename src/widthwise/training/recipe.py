@@ -79,7 +79,8 @@ class TrainingSection(_Section):
     at full and at narrowest width, and the best epoch's weights are kept. `precision` is that in which the loss is
     computed (weights and scores are float32), `device` where; `channels_last` is the layout of
     convolutions that is the faster one on most processors. Method "structural" draws widths, "plain" trains the bare
-    network at full width. `compile` gives every width of the law a compiled graph.
+    network at full width. `compile` gives every width of the law a compiled graph. `tensorboard` writes the metrics of
+    each epoch for TensorBoard too; weights are the same.
     """
 
     epochs: Annotated[int, Field(ge=1)]
@@ -99,6 +100,7 @@ class TrainingSection(_Section):
     seed: Annotated[int, Field(ge=0)] = 0
     method: Method = "structural"
     compile: bool = False
+    tensorboard: bool = False
 
     @model_validator(mode="after")
     def _check_precision(self) -> "TrainingSection":
@@ -207,9 +209,12 @@ class Recipe(_Section):
         )
 
     def is_same_work(self, other: "Recipe") -> bool:
-        """Return whether both recipes train the same weights: all but the name and the expected result."""
-        unimportant = {"name", "expected"}
-        return self.model_dump(exclude=unimportant) == other.model_dump(exclude=unimportant)
+        """Return whether both recipes train the same weights."""
+        return self.work() == other.work()
+
+    def work(self) -> dict[str, dict[str, object]]:
+        """Return the sections without what the weights do not depend on: name, expected result, who watches."""
+        return self.model_dump(exclude={"name": True, "expected": True, "training": {"tensorboard"}})
 
 
 def list_recipes() -> list[str]:

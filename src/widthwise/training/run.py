@@ -6,7 +6,8 @@ that is ignored.
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
@@ -35,16 +36,20 @@ from widthwise.training.checkpoint import (
     write_weights,
 )
 from widthwise.training.checksum import compute_checksum, describe_damage
+from widthwise.training.events import open_events
 from widthwise.training.network import Splits, build_elastic, load_splits
 from widthwise.training.recipe import Recipe, parse_recipe
 
-__all__ = ["Run", "RunState", "Status"]
+__all__ = ["Record", "Run", "RunState", "Status"]
 
+Record = Callable[[Mapping[str, object]], None]
+"""Takes the metrics of a finished epoch."""
 Status = Literal["running", "interrupted", "failed", "finished"]
 
 _SCHEMA = 1
 _RUN, _RECIPE, _METRICS, _ENVIRONMENT = "run.json", "recipe.toml", "metrics.jsonl", "environment.json"
 _WEIGHTS, _ELASTIC, _CHECKPOINTS = "model.safetensors", "elastic.safetensors", "checkpoint"
+_EVENTS = "tensorboard"
 _CURVES = _CURVE, _PLOT, _REPORT = "curve.json", "curve.png", "report.html"
 
 
@@ -144,7 +149,8 @@ class Run:
         write_text(run.path / _RECIPE, recipe.to_toml())
         for name in (_METRICS, _WEIGHTS, _ELASTIC, *_CURVES):
             (run.path / name).unlink(missing_ok=True)
-        shutil.rmtree(run.path / _CHECKPOINTS, ignore_errors=True)
+        for name in (_CHECKPOINTS, _EVENTS):
+            shutil.rmtree(run.path / name, ignore_errors=True)
         run._write_state()
         return run
 
@@ -166,6 +172,20 @@ class Run:
         )
         drop_checkpoints(self.path / _CHECKPOINTS, keep=epoch)
         return changed
+
+    @contextmanager
+    def record(self, recipe: Recipe) -> Generator[Record]:
+        """Give what each finished epoch is told to for those who watch: to TensorBoard, where the recipe asks for it.
+
+        The epochs so far are there too from the start, written anew from the metrics.
+        """
+        if not recipe.training.tensorboard:
+            yield lambda _: None
+            return
+        lines, metrics = self.read_metrics(), self.path / _METRICS
+        ended = metrics.stat().st_mtime if lines else 0.0
+        with open_events(self.path / _EVENTS, lines, until=ended) as add:
+            yield add
 
     def read_checkpoint(self) -> Checkpoint:
         """Return the checkpoint of the last finished epoch.
