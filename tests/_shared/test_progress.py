@@ -71,14 +71,20 @@ def test_a_generator_is_consumed_as_it_comes() -> None:
     assert produced == [0]
 
 
-def test_a_note_stands_behind_the_bar(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_note_stands_below_the_bar_and_leaves_it_its_room(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     tracker = track(range(2), "training", show=True)
     tracker.note("before the first")
     list(tracker)
     assert "before the first" in capsys.readouterr().err
     for number in tracker:
         tracker.note(f"full {number} %")
-    assert "full 1 %" in capsys.readouterr().err
+    bar, note = capsys.readouterr().err.splitlines()
+    assert bar.startswith("training ━")
+    assert "2/2" in bar
+    assert note == "full 1 %"
 
 
 def test_the_bar_is_taken_down_where_the_work_fails(capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,7 +102,19 @@ def test_training_learns_and_writes_a_run(whole: Run) -> None:
     last = whole.read_metrics()[-1]
     assert float(str(last["accuracy"])) > 0.9
     assert float(str(last["accuracy_lowest"])) > 0.5
-    assert set(last) == {"epoch", "loss", "accuracy", "accuracy_lowest", "learning_rate", "seconds"}
+    scores = {"accuracy", "cross_entropy", "accuracy_lowest", "cross_entropy_lowest"}
+    assert set(last) == {"epoch", "loss", *scores, "learning_rate", "seconds"}
+
+
+def test_the_bar_tells_the_losses_at_full_and_at_narrowest_width(
+    tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last = train(parse_recipe(TINY, overrides=["epochs=2"]), tmp_path, progress=True).read_metrics()[-1]
+    words = [
+        f"{width} {float(str(last[f'accuracy{end}'])):.1%} loss {float(str(last[f'cross_entropy{end}'])):.3f}"
+        for width, end in (("full", ""), ("narrowest", "_lowest"))
+    ]
+    assert f"epoch 2/2: {words[0]}, {words[1]}" in capsys.readouterr().err
 
 
 def test_the_state_tells_widths_and_cost(whole: Run) -> None:

@@ -45,8 +45,24 @@ def test_a_step_changes_the_weights_and_returns_the_loss_before_it(session: Sess
 def test_validation_scores_full_and_lowest_width_and_changes_nothing(session: Session) -> None:
     generator = session.model.generator.get_state()
     scores = session.validate()
-    assert set(scores) == {"accuracy", "accuracy_lowest"}
+    assert set(scores) == {"accuracy", "cross_entropy", "accuracy_lowest", "cross_entropy_lowest"}
     assert torch.equal(session.model.generator.get_state(), generator)
+
+
+def test_losses_of_validation_are_those_of_the_network_at_either_width(session: Session, clouds: DataSplits) -> None:
+    scores = session.validate()
+    inputs, labels = clouds.validation.tensors
+    for name, width in (("cross_entropy", 1.0), ("cross_entropy_lowest", 0.25)):
+        with session.model.eval().at(width), torch.no_grad():
+            expected = float(torch.nn.functional.cross_entropy(session.model(inputs), labels))
+        assert scores[name] == pytest.approx(expected, rel=1e-5)
+
+
+def test_patience_goes_by_the_score_alone(clouds: DataSplits) -> None:
+    session = Session.start(parse_recipe(TINY, overrides=["patience=1"]), clouds)
+    session.judge(1, {"accuracy": 0.5, "cross_entropy": 9.0, "accuracy_lowest": 0.25, "cross_entropy_lowest": 8.0})
+    assert session.patience.best is not None
+    assert session.patience.best.score == 0.375
 
 
 def test_the_narrow_width_of_a_network_with_batch_norm_is_recalibrated(clouds: DataSplits) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sized
 from typing import TYPE_CHECKING, Generic, TypeVar, final
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
     from rich.progress import Progress, TaskID
 
 __all__ = ["Tracker", "track"]
@@ -39,7 +41,7 @@ def track(
 
 @final
 class Tracker(Generic[_Item]):
-    """The iterable that `track` returns; `note` puts a few words, such as the last score, behind the bar."""
+    """The iterable that `track` returns; `note` puts a few words, such as the last score, below the bar."""
 
     def __init__(self, iterable: Iterable[_Item], description: str, *, total: int | None, show: bool | None) -> None:
         """Hold what to go through; nothing is consumed or drawn before iteration begins."""
@@ -50,6 +52,7 @@ class Tracker(Generic[_Item]):
         self._is_wanted = sys.stderr.isatty() if show is None else show
         self._note = ""
         self._bar: Progress | None = None
+        self._live: Live | None = None
         self._task: TaskID | None = None
 
     def __iter__(self) -> Iterator[_Item]:
@@ -68,30 +71,37 @@ class Tracker(Generic[_Item]):
             self._stop()
 
     def note(self, text: str) -> None:
-        """Show `text` behind the bar from now on."""
+        """Show `text` below the bar from now on."""
         self._note = text
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, note=text)
 
     def _start(self, num_done: int) -> None:
         # rich is imported by the first bar that is drawn, so that `import widthwise` stays light.
         from rich.console import Console
+        from rich.live import Live
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        note = TextColumn("{task.fields[note]}")
         console = Console(stderr=True)
-        # A terminal gets its line back; a log keeps the last state of the bar.
-        self._bar = Progress(*columns, note, console=console, transient=console.is_terminal)
-        self._task = self._bar.add_task(self._description, total=self._total, completed=num_done, note=self._note)
-        self._bar.start()
+        self._bar = Progress(*columns, console=console)
+        self._task = self._bar.add_task(self._description, total=self._total, completed=num_done)
+        # A terminal gets its lines back; a log keeps the last state of the bar.
+        self._live = Live(get_renderable=self._draw, console=console, transient=console.is_terminal)
+        self._live.start()
+
+    def _draw(self) -> "RenderableType":
+        from rich.console import Group
+        from rich.text import Text
+
+        assert self._bar is not None
+        # In a line of its own: beside the bar it would leave no room for it on a terminal of 80 columns.
+        return Group(self._bar, Text(self._note)) if self._note else self._bar
 
     def _advance(self, num_done: int) -> None:
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=num_done)
 
     def _stop(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-        self._bar = None
+        if self._live is not None:
+            self._live.stop()
+        self._bar = self._live = None
         self._task = None

@@ -11,7 +11,7 @@ from widthwise.training.device import device_of
 from widthwise.training.stream import Stream
 from widthwise.zoo import DataSplits
 
-__all__ = ["calibration_batches", "is_right", "make_score"]
+__all__ = ["calibration_batches", "classify", "is_right", "make_score"]
 
 _SCORE_BATCH = 1000
 _CALIBRATION_BATCH, _CALIBRATION_SAMPLES = 256, 2048
@@ -26,9 +26,15 @@ def make_score(samples: TensorDataset, name: str = "accuracy") -> Score[tuple[Te
 
 def is_right(net: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
     """Return for each sample of the batch whether the largest output is its label, a boolean tensor [B]."""
+    logits, labels = classify(net, batch)
+    return logits.argmax(dim=1) == labels
+
+
+def classify(net: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the outputs of a classifier on a batch, and the labels, where the network is."""
     device = device_of(net)
     inputs, labels = (part.to(device) for part in batch)
-    return net(inputs).argmax(dim=1) == labels
+    return net(inputs), labels
 
 
 def calibration_batches(splits: DataSplits, seed: int) -> list[Tensor]:

@@ -3,6 +3,7 @@
 # B batch
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import final
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from widthwise.curves import Score
 from widthwise.elastic.objective import Criterion
 from widthwise.graph import Example
-from widthwise.training.accuracy import calibration_batches, make_score
+from widthwise.training.accuracy import calibration_batches, classify, make_score
 from widthwise.training.batch import Batch
 from widthwise.training.device import device_of
 from widthwise.training.recipe import Recipe
@@ -65,6 +66,18 @@ class Classification(Task):
         if split == "test":
             return make_score(self._splits.test, f"test_{self.score_name}")
         return make_score(self._splits.validation, self.score_name)
+
+    def validate(self, net: nn.Module) -> dict[str, float]:
+        """Return the accuracy of a network on the validation split, and the cross entropy of the same outputs."""
+        score, losses = self.score(), list[float]()
+
+        def per_sample(net: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+            logits, labels = classify(net, batch)
+            losses.append(float(cross_entropy(logits, labels, reduction="sum")))
+            return logits.argmax(dim=1) == labels
+
+        accuracy = replace(score, per_sample=per_sample)(net)
+        return {score.name: accuracy, "cross_entropy": sum(losses) / len(self._splits.validation)}
 
     def calibration_batches(self) -> list[Tensor]:
         """Return 2,048 training samples, as batches of inputs."""

@@ -167,9 +167,16 @@ def _train_epochs(run: Run, session: Session, progress: bool | None, record: Rec
 
 
 def _describe(epoch: int, num_epochs: int, scores: dict[str, float]) -> str:
+    """Return the numbers of full width, then those of the narrowest; a loss beside an accuracy is named."""
+    widths = {"full": [name for name in scores if not name.endswith("_lowest")]}
+    widths["narrowest"] = [name for name in scores if name.endswith("_lowest")]
     words = [
-        f"{'narrowest' if name.endswith('_lowest') else 'full'} "
-        + (f"{score:.1%}" if is_share(name, [score]) else f"{score:.3f}")
-        for name, score in scores.items()
+        f"{width} " + " loss ".join(_format(name, scores[name]) for name in names)
+        for width, names in widths.items()
+        if names
     ]
     return f"epoch {epoch}/{num_epochs}: {', '.join(words)}"
+
+
+def _format(name: str, value: float) -> str:
+    return f"{value:.1%}" if is_share(name, [value]) else f"{value:.3f}"

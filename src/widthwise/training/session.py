@@ -133,25 +133,26 @@ class Session:
         )
 
     def validate(self) -> dict[str, float]:
-        """Return the score on the validation split: at full width, and at the lowest width where widths are trained.
+        """Return score and loss on the validation split: at full width, and at the lowest where widths are trained.
 
         A network with BatchNorm is recalibrated for the lowest width; its own statistics belong to the full one.
         """
-        score = self.task.score()
-        scores = {score.name: score(self.model)}
+        scores = self.task.validate(self.model)
         if self.recipe.training.method == "structural":
             lowest = self.recipe.elastic.make_law().lowest
             if self.model.has_statistics:
                 small = self.model.extract(lowest, calibrate=self.task.calibration_batches())
-                scores[f"{score.name}_lowest"] = score(small)
+                narrow = self.task.validate(small)
             else:
                 with self.model.at(lowest):
-                    scores[f"{score.name}_lowest"] = score(self.model)
+                    narrow = self.task.validate(self.model)
+            scores |= {f"{name}_lowest": value for name, value in narrow.items()}
         return scores
 
     def judge(self, epoch: int, scores: Mapping[str, float]) -> None:
         """Remember the weights where patience is limited and no epoch before this one was better."""
-        self.patience.see(epoch, scores, self.model.state_dict(), self.model.elastic_state())
+        own = {name: value for name, value in scores.items() if name.startswith(self.task.score_name)}
+        self.patience.see(epoch, own, self.model.state_dict(), self.model.elastic_state())
 
     def settle(self) -> int | None:
         """Return the best epoch, whose weights are then those of the model; None, and nothing, without patience."""

@@ -52,6 +52,11 @@ class Task(ABC):
     def score(self, split: SplitName = "validation") -> Score[tuple[Tensor, Tensor]]:
         """Return the score of networks on a split; on the test split its name begins with "test_"."""
 
+    def validate(self, net: nn.Module) -> dict[str, float]:
+        """Return the score of a network on the validation split, and its loss where that is another number."""
+        score = self.score()
+        return {score.name: score(net)}
+
     @abstractmethod
     def calibration_batches(self) -> list[Tensor] | list[tuple[Tensor, ...]]:
         """Return inputs of 2,048 training samples, on which BatchNorm statistics are measured again."""
