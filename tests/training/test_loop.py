@@ -167,6 +167,7 @@ def test_an_interrupted_training_goes_on_to_bit_equal_weights(tiny: Recipe, whol
         (["accumulate=2", "batch_size=24"], 3, 2),
         (["optimizer=adamw", "schedule=cosine", "warmup=0.2", "weight_decay=0.05"], 3, 1),
         (["compile=true", "widths=2"], 2, 1),
+        (["optimizer=adamw", "weight_decay=0.5", "decay_by_use=true", "rate_by_use=0.5", "law=octaves"], 3, 2),
     ],
 )
 def test_a_resumed_training_is_bit_equal_to_one_that_never_stopped(

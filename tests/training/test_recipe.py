@@ -161,7 +161,8 @@ def error_of(text: str, *overrides: str) -> str:
             (
                 "mine.toml: expected one of the keys epochs, batch_size, accumulate, learning_rate, schedule, warmup, "
                 "optimizer, momentum, weight_decay, grad_clip, patience, precision, device, channels_last, seed, "
-                "method, compile, tensorboard in [training], got 'epoch'; did you mean 'epochs'?"
+                "rate_by_use, decay_by_use, method, compile, tensorboard in [training], got 'epoch'; did you mean "
+                "'epochs'?"
             ),
         ),
         (
@@ -199,6 +200,25 @@ def error_of(text: str, *overrides: str) -> str:
             "epochs = 8",
             "epochs = 8\nmomentum = 0.5",
             "mine.toml: [training] momentum has an effect with optimizer = 'sgd' only; remove one of the two",
+        ),
+        *(
+            (
+                "epochs = 8",
+                f"epochs = 8\n{line}",
+                (
+                    "mine.toml: [training] decay_by_use has an effect on the weight_decay of optimizer = 'adamw' only; "
+                    "set both, or remove it"
+                ),
+            )
+            for line in ("decay_by_use = true\nweight_decay = 0.1", 'decay_by_use = true\noptimizer = "adamw"')
+        ),
+        (
+            "epochs = 8",
+            'epochs = 8\nmethod = "plain"\nrate_by_use = 0.5',
+            (
+                "mine.toml: [training] rate_by_use and decay_by_use have an effect with method = 'structural' only; "
+                "remove one of the two"
+            ),
         ),
         (
             "epochs = 8",

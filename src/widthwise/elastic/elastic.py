@@ -27,6 +27,7 @@ from widthwise.elastic.presence import keep_present
 from widthwise.elastic.ranks import AcrossRanks, Ranks
 from widthwise.elastic.state import adopt_keys, collect_state, load_state
 from widthwise.elastic.step import Steps, mean_macs
+from widthwise.elastic.unit_rate import UnitRates
 from widthwise.elastic.widths import Width, resolve_widths
 from widthwise.graph import as_example
 from widthwise.groups import Declaration, Groups, Selection
@@ -307,6 +308,10 @@ class Elastic(CompiledByWidth):
     ) -> dict[str, Tensor]:
         """Put the units of every group in the order of their importance, in place; `sort_units` tells the rest."""
         return sort_units(self._engine, loader, criterion, by=by, optimizer=optimizer)
+
+    def unit_rates(self, optimizer: torch.optim.Optimizer, *, power: float = 0.5, decay: bool = True) -> UnitRates:
+        """Correct each step of an optimiser for units that are seldom drawn; `UnitRates` tells the rest."""
+        return UnitRates(self._engine, self.law, optimizer, power=power, decay=decay)
 
     def elastic_state(self) -> dict[str, Tensor]:
         """Return the tensors beside the weights: of octaves, and the number of steps of a slow start; else nothing."""

@@ -26,7 +26,17 @@ from widthwise.slicing.network import SlicedNetwork
 from widthwise.slicing.program import Program
 from widthwise.slicing.table import has_atoms
 
-__all__ = ["Place", "Units", "declared_units", "find_makers", "find_units", "find_weights", "holds", "sum_by_unit"]
+__all__ = [
+    "Place",
+    "Units",
+    "declared_units",
+    "find_makers",
+    "find_units",
+    "find_weights",
+    "holds",
+    "number_units",
+    "sum_by_unit",
+]
 
 
 @final
@@ -135,6 +145,24 @@ def holds(term: Term, group: Group) -> bool:
     return any(atom.key == group.key for atom in atoms_of(term))
 
 
+def number_units(term: Term, group: Group, symbols: Mapping[Any, int] | None = None) -> Tensor:
+    """Return which unit of a group each position of an axis belongs to, -1 where it is none.
+
+    Args:
+        term: What the axis is made of.
+        group: The group.
+        symbols: The value of each dynamic size in the term.
+    """
+    if isinstance(term, Product):
+        numbers = torch.full((1,), -1)
+        for factor in term.factors:
+            numbers = torch.maximum(numbers[:, None], number_units(factor, group, symbols)[None, :]).reshape(-1)
+        return numbers
+    if isinstance(term, Segments):
+        return torch.cat([number_units(part, group, symbols) for part in term.parts])
+    return torch.arange(group.size) if holds(term, group) else torch.full((count(term, {}, symbols or {}),), -1)
+
+
 def sum_by_unit(
     values: Tensor, axis: int, term: Term, group: Group, symbols: Mapping[Any, int] | None = None
 ) -> Tensor:
@@ -150,21 +178,9 @@ def sum_by_unit(
     others = [other for other in range(values.dim()) if other != axis]
     wide = values.to(torch.promote_types(values.dtype, torch.float32))
     along = (wide.sum(others) if others else wide).detach().cpu().double()
-    numbers = _number(term, group, symbols or {})
+    numbers = number_units(term, group, symbols)
     total = torch.zeros(group.size, dtype=torch.float64)
     return total.index_add(0, numbers[numbers >= 0], along[numbers >= 0])
-
-
-def _number(term: Term, group: Group, symbols: Mapping[Any, int]) -> Tensor:
-    """Return which unit of a group each position of an axis belongs to, -1 where it is none."""
-    if isinstance(term, Product):
-        numbers = torch.full((1,), -1)
-        for factor in term.factors:
-            numbers = torch.maximum(numbers[:, None], _number(factor, group, symbols)[None, :]).reshape(-1)
-        return numbers
-    if isinstance(term, Segments):
-        return torch.cat([_number(part, group, symbols) for part in term.parts])
-    return torch.arange(group.size) if holds(term, group) else torch.full((count(term, {}, symbols),), -1)
 
 
 def _find_fixed(program: Program, groups: Groups, every: Mapping[str, Axes]) -> Iterator[tuple[str, str]]:

@@ -78,9 +78,10 @@ class TrainingSection(_Section):
     unlimited where None. A training stops that got no better in `patience` epochs, by the mean of the validation scores
     at full and at narrowest width, and the best epoch's weights are kept. `precision` is that in which the loss is
     computed (weights and scores are float32), `device` where; `channels_last` is the layout of
-    convolutions that is the faster one on most processors. Method "structural" draws widths, "plain" trains the bare
-    network at full width. `compile` gives every width of the law a compiled graph. `tensorboard` writes the metrics of
-    each epoch for TensorBoard too; weights are the same.
+    convolutions that is the faster one on most processors. A unit that takes part in a share of the samples has
+    share^-rate_by_use times the learning rate, and with `decay_by_use` share times the weight decay (of adamw). Method
+    "structural" draws widths, "plain" trains the bare network at full width. `compile` gives every width of the law a
+    compiled graph. `tensorboard` writes the metrics of each epoch for TensorBoard too; weights are the same.
     """
 
     epochs: Annotated[int, Field(ge=1)]
@@ -98,6 +99,8 @@ class TrainingSection(_Section):
     device: Literal["cpu", "cuda"] = "cpu"
     channels_last: bool = False
     seed: Annotated[int, Field(ge=0)] = 0
+    rate_by_use: Annotated[float, Field(ge=0, le=1)] = 0.0
+    decay_by_use: bool = False
     method: Method = "structural"
     compile: bool = False
     tensorboard: bool = False
@@ -118,6 +121,18 @@ class TrainingSection(_Section):
     def _check_momentum(self) -> "TrainingSection":
         if self.momentum is not None and self.optimizer != "sgd":
             raise ValueError("momentum has an effect with optimizer = 'sgd' only; remove one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _check_use(self) -> "TrainingSection":
+        if self.decay_by_use and (self.optimizer != "adamw" or not self.weight_decay):
+            raise ValueError(
+                "decay_by_use has an effect on the weight_decay of optimizer = 'adamw' only; set both, or remove it"
+            )
+        if (self.rate_by_use or self.decay_by_use) and self.method == "plain":
+            raise ValueError(
+                "rate_by_use and decay_by_use have an effect with method = 'structural' only; remove one of the two"
+            )
         return self
 
 

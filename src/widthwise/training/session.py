@@ -55,6 +55,8 @@ class Session:
             model.compile()
         task = build_task(recipe, splits, model.net)
         optimiser = make_optimiser(_trained(model, recipe), recipe.training)
+        if recipe.training.rate_by_use or recipe.training.decay_by_use:
+            model.unit_rates(optimiser, power=recipe.training.rate_by_use, decay=recipe.training.decay_by_use)
         num_steps = recipe.training.epochs * math.ceil(task.num_batches / recipe.training.accumulate)
         schedule = make_schedule(optimiser, recipe.training, num_steps)
         precision = Precision(recipe.training.precision, recipe.training.device)
