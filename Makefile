@@ -55,6 +55,8 @@ freeze: $(STAMPS)/test
 # Every one of them goes on where it was stopped, and measures nothing that is there.
 benchmarks: $(STAMPS)/demo
 	$(BIN)/python -m benchmarks.speed.step
+	$(BIN)/python -m benchmarks.speed.step --device cuda
+	$(BIN)/python -m benchmarks.speed.wrapped
 	$(BIN)/python -m benchmarks.speed.extracted
 	$(BIN)/python -m benchmarks.speed.demo
 ifneq ($(DATA),)

@@ -19,13 +19,14 @@ from benchmarks.elastic.tasks import TASKS
 from benchmarks.markdown import describe_source
 from benchmarks.recipes.tables import brief_recipes, draw_recipes
 from benchmarks.record import ROOT, Record
+from benchmarks.speed.step_table import brief_step, brief_step_gpu, draw_step, draw_step_gpu
 from benchmarks.speed.tables import (
     brief_demo,
     brief_extracted,
-    brief_step,
+    brief_wrapped,
     draw_demo,
     draw_extracted,
-    draw_step,
+    draw_wrapped,
 )
 from widthwise._shared import RunError, write_text
 
@@ -72,7 +73,6 @@ _CONFIRMED = (
     "At equal multiply-accumulates from 1/32 on: ours, `paper`, and the best of the others, as in the table before. "
     "Mean and standard deviation over the seeds."
 )
-
 TABLES = (
     Table(
         name="mnist_mlp",
@@ -106,16 +106,48 @@ TABLES = (
         name="step",
         title="A training step",
         words=(
-            "MLP 784-W-W-10, batch 256, the default law (4 chunks, log-uniform) against the plain step: "
-            "gradients cleared, forward, loss, backward, optimiser. Both take turns in one process. Times are "
-            "medians of steps; ratios are medians over the seeds (smallest to largest). The processor's time is"
-            " that of all threads: a witness, since the machine may be shared. MACs: forward multiply-"
-            "accumulates of a step in units of the plain one's."
+            "An elastic step against the plain one: gradients cleared, forward, loss, backward, optimiser. MLP W is "
+            "784-W-W-10 at batch 256; ViT of width 96 and depth 4 on 3x32x32 at batch 64; ResidualConvNet 32-48-96 "
+            "with a stem of stride 2 on 3x32x32 at batch 128, channels last. `log-uniform` is the default law of 4 "
+            "chunks; `octaves` draws one width per step, so that its steps are of very unequal length. Both are timed "
+            "at 24 draws that stand for all, each from the middle of an equal share of the law: chance has no part in "
+            "it. Times are means over these draws, of each the median; ratios are of these means, and medians over the "
+            "seeds (smallest to largest). Plain and elastic take turns in one process. MACs: forward multiply-"
+            "accumulates in units of the plain step's, at the draws that were timed and in the mean of the whole law. "
+            "The processor's time is that of all threads: a witness, since the machine may be shared."
         ),
         results="benchmarks/speed/results/step.json",
         command="python -m benchmarks.speed.step",
         draw=draw_step,
         brief=brief_step,
+    ),
+    Table(
+        name="step_gpu",
+        title="A training step on a GPU",
+        words=(
+            "The same on a GPU, in float32 as PyTorch sets it, the GPU waited for before and after each step: MLP "
+            "784-4096-4096-10 at batch 1024; on 3x224x224 at batch 64, ViT-S/16 with the mean of its patches, and "
+            "ResNet-18 with a stem of 3x3 without pooling. Compiled, the laws keep to the octaves of width. Memory: "
+            "the most that network, optimiser and a step take, in units of 1,000,000 bytes."
+        ),
+        results="benchmarks/speed/results/step_gpu.json",
+        command="python -m benchmarks.speed.step --device cuda",
+        draw=draw_step_gpu,
+        brief=brief_step_gpu,
+    ),
+    Table(
+        name="wrapped",
+        title="What wrapping costs",
+        words=(
+            "`Elastic` at full width in evaluation mode against the bare network that it holds, the networks those of "
+            "the training steps. Both take turns in one process, eager, in inference mode, on one thread; a ratio is "
+            "the median over the turns, then over the seeds (smallest to largest). What is added is the call of one "
+            "module more, whatever the network: the last column is the same network in an `nn.Sequential` of its own."
+        ),
+        results="benchmarks/speed/results/wrapped.json",
+        command="python -m benchmarks.speed.wrapped",
+        draw=draw_wrapped,
+        brief=brief_wrapped,
     ),
     Table(
         name="extracted",

@@ -36,18 +36,53 @@ def make_record(benchmark: str, cells: list[tuple[dict[str, object], dict[str, o
 
 def make_step_record(ratios: tuple[float, float, float] = (0.5, 0.4, 0.6)) -> Record:
     def measure(ratio: float) -> dict[str, object]:
-        plain = {"wall": {"median_ms": 20.0}, "forward_ms": 5.0, "backward_ms": 12.0, "optimizer_ms": 3.0}
-        elastic = {"wall": {"median_ms": 20 * ratio}, "forward_ms": 2.0, "backward_ms": 4.0, "optimizer_ms": 3.0}
-        return {"plain": plain, "elastic": elastic, "wall_ratio": ratio, "cpu_ratio": ratio + 0.1, "macs_ratio": 0.44}
+        plain = {"wall_ms": 20.0, "forward_ms": 5.0, "backward_ms": 12.0, "optimizer_ms": 3.0}
+        elastic = {"wall_ms": 20 * ratio, "forward_ms": 2.0, "backward_ms": 4.0, "optimizer_ms": 3.0}
+        found = {"wall_ratio": ratio, "cpu_ratio": ratio + 0.1, "macs_ratio": 0.44, "law_macs_ratio": 0.45}
+        return {"plain": plain, "elastic": elastic, **found}
 
     cells = [
-        ({"width": width, "optimizer": optimizer, "threads": threads, "seed": seed}, measure(ratio))
+        (
+            {"seed": seed, "network": name, "law": law, "optimizer": optimizer, "mode": "eager", "threads": threads},
+            measure(ratio),
+        )
         for seed, ratio in enumerate(ratios)
-        for width in (256, 1024)
+        for name in ("mlp_256", "mlp_1024", "vit", "resnet")
+        for law in ("log_uniform", "octaves")
         for optimizer in ("adam", "fused_adam")
         for threads in (1, 2)
     ]
     return make_record("speed/step", cells)
+
+
+def make_step_gpu_record(ratio: float = 0.5) -> Record:
+    plain, elastic = {"wall_ms": 4.0, "peak_bytes": 400e6}, {"wall_ms": 4 * ratio, "peak_bytes": 300e6}
+    found = {"wall_ratio": ratio, "cpu_ratio": ratio, "peak_ratio": 0.75, "macs_ratio": 0.44, "law_macs_ratio": 0.45}
+    cells: list[tuple[dict[str, object], dict[str, object]]] = [
+        (
+            {"seed": 0, "network": name, "law": "octaves", "optimizer": optimizer, "mode": mode, "threads": 1},
+            {"plain": plain, "elastic": elastic, **found},
+        )
+        for name in ("mlp_4096", "vit_s", "resnet_18")
+        for optimizer in ("adam", "fused_adam")
+        for mode in ("eager", "compiled")
+    ]
+    return make_record("speed/step_gpu", cells, environment={**ENVIRONMENT, "gpu": "Loom 3"})
+
+
+def make_wrapped_record(ratio: float = 1.01) -> Record:
+    times: dict[str, object] = {
+        name: {"wall": {"median_ms": median_ms}} for name, median_ms in (("bare", 0.25), ("wrapped", 0.253))
+    }
+    cells = [
+        (
+            {"network": network, "batch": batch, "seed": seed},
+            {**times, "wall_ratio": ratio, "cpu_ratio": 1.004, "sequential_wall_ratio": 1.0125},
+        )
+        for seed in (0, 1, 2)
+        for network, batch in (("mlp_256", 1), ("mlp_256", 256), ("vit", 1))
+    ]
+    return make_record("speed/wrapped", cells)
 
 
 def make_extracted_record(ratio: float = 1.01, num_bytes: int = 112) -> Record:

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from benchmarks.speed.clock import find_ratio, summarize, take_turns
+from benchmarks.speed.clock import find_even_mean, find_paired_ratio, find_ratio, summarize, take_turns
 
 
 def test_pieces_of_work_take_turns_and_each_begins_as_often() -> None:
@@ -15,6 +15,19 @@ def test_pieces_of_work_take_turns_and_each_begins_as_often() -> None:
         "a": (6, 6),
         "b": (6, 6),
     }
+
+
+def test_what_prepares_a_run_comes_before_it_and_off_the_clock() -> None:
+    order: list[str] = []
+    works = {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
+
+    def prepare() -> None:
+        order.append("p")
+        time.sleep(0.02)
+
+    times = take_turns(works, turns=2, runs=1, warmup=1, prepare={"a": prepare})
+    assert "".join(order) == "pab" + "pab" + "bpa"
+    assert max(times["a"].wall_ns) < 20_000_000
 
 
 def test_sleep_counts_on_the_wall_and_not_for_the_processor() -> None:
@@ -48,3 +61,13 @@ def test_a_summary_is_in_milliseconds() -> None:
 
 def test_a_ratio_is_that_of_medians() -> None:
     assert find_ratio([1, 2, 900], [3, 3, 3]) == 0.6667
+
+
+def test_an_even_mean_is_that_of_the_medians_of_each_kind() -> None:
+    rounds = [[1, 10], [2, 30], [900, 20]]
+    assert find_even_mean([i * 1_000_000 for each in rounds for i in each], 2) == (2 + 20) / 2
+
+
+def test_a_paired_ratio_is_that_within_turns() -> None:
+    # The machine is ten times slower in the second turn, and in one run of the third.
+    assert find_paired_ratio([3, 3, 3, 30, 30, 30, 3, 3, 90], [2, 2, 2, 20, 20, 20, 2, 2, 2], 3) == 1.5

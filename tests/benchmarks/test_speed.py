@@ -1,42 +1,129 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from benchmarks.record import Record
-from benchmarks.speed import compiled, demo, extracted, step
+from benchmarks.speed import compiled, demo, extracted, step, wrapped
+from benchmarks.speed.networks import GPU_NETWORKS, NETWORKS, Network
 from tests.conftest import RandomStateCheck
+from widthwise.zoo import build_model
+
+
+def make_script(folder: Path, lines: str, name: str = "widthwise") -> Path:
+    """Write a script that stands in for the one of that name beside a Python; return that Python."""
+    script = folder / name
+    script.write_text(f"#!/bin/sh\n{lines}\n", encoding="utf-8")
+    script.chmod(0o755)
+    return folder / "python"
+
+
+CELL = {"network": "mlp_256", "law": "log_uniform", "optimizer": "adam", "mode": "eager", "seed": 0}
 
 
 @pytest.mark.slow
-def test_a_step_is_timed_in_whole_and_in_parts(untouched_random_state: RandomStateCheck) -> None:
-    with untouched_random_state():
-        result = step.measure_here(width=16, optimizer="fused_adam", threads=1, seed=0, turns=1)
-    assert set(result) == {
-        "elastic",
-        "plain",
-        "wall_ratio",
-        "cpu_ratio",
-        "wall_sum_ratio",
-        "cpu_sum_ratio",
-        "macs_ratio",
-        "threads",
+def test_a_step_is_measured_in_a_process_of_its_own() -> None:
+    result = step.measure_in_child({**CELL, "threads": 1, "rounds": 1, "device": "cpu"})
+    assert result["threads"] == {"torch": 1, "openmp": "1"}
+    assert 0 < float(str(result["macs_ratio"])) < 1
+
+
+def test_that_process_has_the_asked_threads_from_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    python = make_script(tmp_path, 'echo "[$OMP_NUM_THREADS, $MKL_NUM_THREADS, $4]"', name="python")
+    monkeypatch.setattr(sys, "executable", str(python))
+    key = {**CELL, "threads": 2}
+    assert step.measure_in_child(key) == [2, 2, key]
+
+
+def test_the_cells_of_a_device_are_named_in_full(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[dict[str, object]] = []
+
+    def measure(arguments: step.Key) -> dict[str, object]:
+        asked.append(dict(arguments))
+        return {"wall_ratio": 0.5, "cpu_ratio": 0.5}
+
+    monkeypatch.setattr(step, "measure_in_child", measure)
+    devices = {name: replace(device, results=tmp_path / f"{name}.json") for name, device in step.DEVICES.items()}
+    monkeypatch.setattr(step, "DEVICES", devices)
+    step.fill("cpu")
+    # Seeds, networks, laws, optimisers, threads.
+    assert len(asked) == 3 * 4 * 2 * 2 * 2
+    assert asked[0] == {
+        "seed": 0,
+        "network": "mlp_256",
+        "law": "log_uniform",
+        "optimizer": "adam",
+        "mode": "eager",
+        "threads": 1,
+        "rounds": 10,
+        "device": "cpu",
     }
-    for name in ("elastic", "plain"):
-        times = result[name]
-        assert isinstance(times, dict)
-        assert set(times) == {"wall", "cpu", "forward_ms", "backward_ms", "optimizer_ms"}
-        assert min(times["wall"]["low_ms"], times["cpu"]["low_ms"]) > 0
-        assert min(times["forward_ms"], times["backward_ms"], times["optimizer_ms"]) > 0
-    assert 0.3 < float(str(result["macs_ratio"])) < 0.6
+    step.fill("cpu")
+    assert len(asked) == 96
+    step.fill("cuda")
+    assert {str(key["network"]) for key in asked[96:]} == {"mlp_4096", "vit_s", "resnet_18"}
+    record = Record.read(tmp_path / "cuda.json")
+    assert (record.benchmark, len(record.cells)) == ("speed/cuda", 3 * 3 * 2 * 2 * len(step.MODES))
+
+
+def test_without_a_gpu_it_is_left_out_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["step", "--device", "cuda"])
+    step.main()
+    assert capsys.readouterr().out == "speed/step on a GPU: left out, torch finds none here\n"
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, *GPU_NETWORKS])
+def test_a_network_is_built_for_its_samples(name: str) -> None:
+    network = {**NETWORKS, **GPU_NETWORKS}[name]
+    with torch.device("meta"):
+        net = build_model(network.model, generator=None, **network.arguments)
+        assert net(torch.empty(2, *network.shape)).shape == (2, network.num_classes)
+    # Equal chunks, so that the work of a step is the mean of theirs.
+    assert network.batch % 4 == 0
+
+
+def test_a_convnet_and_its_pictures_are_channels_last() -> None:
+    network, generator = NETWORKS["resnet"], torch.Generator().manual_seed(0)
+    x, y_B = replace(network, batch=3).draw_batch(generator)
+    assert (x.shape, y_B.shape, int(y_B.max()) < 10) == ((3, 3, 32, 32), (3,), True)
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    assert network.build(generator).get_parameter("stem.weight").is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.slow
-def test_a_step_is_measured_in_a_process_with_the_asked_threads() -> None:
-    result = step.measure_in_child({"width": 16, "optimizer": "adam", "threads": 2, "seed": 0, "turns": 1})
-    assert result["threads"] == {"torch": 2, "openmp": "2"}
+def test_a_wrapped_network_is_timed_against_the_bare_one(untouched_random_state: RandomStateCheck) -> None:
+    with untouched_random_state():
+        result = wrapped.measure(NETWORKS["mlp_256"], 1, 0, turns=2, runs=2)
+    ratios = {"wall_ratio", "cpu_ratio", "sequential_wall_ratio", "sequential_cpu_ratio"}
+    assert set(result) == {"wrapped", "bare", "sequential"} | ratios
+    assert all(float(str(result[name])) > 0 for name in ratios)
+
+
+def test_every_wrapped_network_is_measured_on_one_sample_or_more(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[tuple[int, int, int, int]] = []
+
+    def measure(network: Network, batch: int, seed: int, *, turns: int, runs: int) -> dict[str, object]:
+        assert network in NETWORKS.values()
+        asked.append((batch, seed, turns, runs))
+        return {"wall_ratio": 1.0, "sequential_wall_ratio": 1.0}
+
+    monkeypatch.setattr(wrapped, "measure", measure)
+    threads = torch.get_num_threads()
+    try:
+        wrapped.fill(tmp_path / "wrapped.json")
+    finally:
+        torch.set_num_threads(threads)
+    assert len(asked) == 3 * 7
+    assert asked[:3] == [(1, 0, 400, 20), (256, 0, 200, 4), (256, 0, 100, 2)]
 
 
 @pytest.mark.slow
@@ -61,14 +148,6 @@ def test_networks_that_differ_are_not_compared() -> None:
         with pytest.raises(AssertionError):
             extracted.make_same(one, torch.nn.Linear(3, 2, bias=not bias), torch.ones(1, 3))
         one = torch.nn.Linear(3, 2, bias=False)
-
-
-def make_script(folder: Path, lines: str) -> Path:
-    """Write a `widthwise` that stands beside a Python."""
-    script = folder / "widthwise"
-    script.write_text(f"#!/bin/sh\n{lines}\n", encoding="utf-8")
-    script.chmod(0o755)
-    return folder / "python"
 
 
 def test_the_demo_is_timed_in_an_empty_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,35 +1,12 @@
-from dataclasses import replace
-
-from benchmarks.speed.tables import brief_demo, brief_extracted, brief_step, draw_demo, draw_extracted, draw_step
-from tests.benchmarks.samples import make_demo_record, make_extracted_record, make_step_record
-
-
-def test_every_step_is_told_with_its_spread_and_its_split() -> None:
-    page = draw_step(make_step_record())
-    assert "| 1024 | fused Adam | 2 | 20 | 10 | 0.50 (0.40 to 0.60) | 0.60 (0.50 to 0.70) | 0.44 |" in page
-    assert "| 1024 | fused Adam | 2 | 5 → 2 | 12 → 4 | 3 → 3 |" in page
-    assert page.count("| fused Adam | 2 |") == 4
-    assert page.endswith("Goal: a wall ratio of at most 0.65 at W = 1024. Met.")
-
-
-def test_a_step_that_misses_the_goal_is_named() -> None:
-    page = draw_step(make_step_record((0.7, 0.6, 0.72)))
-    assert page.endswith(
-        "Missed by: 1024, Adam, 1: 0.70; 1024, Adam, 2: 0.70; 1024, fused Adam, 1: 0.70; 1024, fused Adam, 2: 0.70."
-    )
-
-
-def test_a_goal_without_its_cells_is_not_met() -> None:
-    record = make_step_record()
-    page = draw_step(replace(record, cells=[cell for cell in record.cells if cell.key["width"] == 256]))
-    assert page.endswith("Not measured yet.")
-
-
-def test_the_brief_steps_are_those_of_adam_on_one_thread() -> None:
-    assert brief_step(make_step_record()).splitlines()[2:] == [
-        "| W = 256 | 20 | 10 | 0.50 (0.40 to 0.60) |",
-        "| W = 1024 | 20 | 10 | 0.50 (0.40 to 0.60) |",
-    ]
+from benchmarks.speed.tables import (
+    brief_demo,
+    brief_extracted,
+    brief_wrapped,
+    draw_demo,
+    draw_extracted,
+    draw_wrapped,
+)
+from tests.benchmarks.samples import make_demo_record, make_extracted_record, make_wrapped_record
 
 
 def test_every_extracted_network_is_told() -> None:
@@ -51,6 +28,27 @@ def test_the_brief_extracted_networks_are_those_of_their_own_class_at_batch_1() 
     assert brief_extracted(make_extracted_record()).splitlines()[2:] == [
         "| MLP, width 0.25 | 0.25 | 0.25 | 1.01 (1.01 to 1.01) | 112 |",
         "| ResidualConvNet, width 0.25 | 0.25 | 0.25 | 1.01 (1.01 to 1.01) | 112 |",
+    ]
+
+
+def test_every_wrapped_network_is_told() -> None:
+    page = draw_wrapped(make_wrapped_record())
+    row = "| MLP 256 | 1 | 0.25 | 0.253 | 1.010 (1.010 to 1.010) | 1.004 (1.004 to 1.004) | 1.012 (1.012 to 1.012) |"
+    assert row in page
+    assert len([line for line in page.splitlines() if line.startswith("|")]) == 2 + 3
+    assert page.endswith("Goal: a wall ratio of at most 1.02. Met.")
+
+
+def test_a_wrapped_network_that_misses_the_goal_is_named() -> None:
+    names = ("MLP 256, batch 1", "MLP 256, batch 256", "ViT, batch 1")
+    missed = "; ".join(f"{name}: 1.021" for name in names)
+    assert draw_wrapped(make_wrapped_record(ratio=1.021)).endswith(f"at most 1.02. Missed by: {missed}.")
+
+
+def test_the_brief_wrapped_networks_are_those_on_one_sample() -> None:
+    assert brief_wrapped(make_wrapped_record()).splitlines()[2:] == [
+        "| MLP 256 | 0.25 | 0.253 | 1.010 (1.010 to 1.010) |",
+        "| ViT | 0.25 | 0.253 | 1.010 (1.010 to 1.010) |",
     ]
 
 
