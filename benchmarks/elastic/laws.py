@@ -18,6 +18,7 @@ _PAPER = ("training.learning_rate=8e-4", "training.schedule=constant")
 Row = Mapping[str, Sequence[str]]
 _OURS: Mapping[str, Row] = {
     "octaves": {"to 1/32": ("elastic.law=octaves",)},
+    "octaves, weights": {"to 1/32": ("elastic.law=octaves", "elastic.octave_weights=true")},
     "octaves, no affine": {"to 1/32": ("elastic.law=octaves", "elastic.unit_affine=false")},
     "octaves alone": {"to 1/32": ("elastic.law=octaves", "elastic.between=0")},
     "log_uniform": {"to 1/32": ()},
@@ -58,4 +59,4 @@ _PUBLISHED: Mapping[str, Row] = {
 ROWS: Mapping[str, Row] = MappingProxyType({**_OURS, **_PUBLISHED})
 PUBLISHED = tuple(_PUBLISHED)
 # On tasks that take longer: the presets, without the variants of ours.
-FULL_ROWS = ("octaves", "log_uniform", *PUBLISHED)
+FULL_ROWS = ("octaves", "octaves, weights", "log_uniform", *PUBLISHED)

@@ -12,9 +12,9 @@ def test_a_table_has_words_to_the_left_and_numbers_to_the_right() -> None:
 
 def test_results_are_found_by_any_part_of_their_key() -> None:
     record = make_step_record()
-    found = find_results(record, width=1024, optimizer="adam", threads=2)
+    found = find_results(record, network="mlp_1024", law="octaves", optimizer="adam", threads=2)
     assert [result["wall_ratio"] for result in found] == [0.5, 0.4, 0.6]
-    assert find_results(record, width=512) == []
+    assert find_results(record, network="mlp_512") == []
 
 
 def test_a_spread_is_the_median_and_the_extremes() -> None:

@@ -74,12 +74,12 @@ def test_a_width_has_one_graph_in_each_mode_whatever_the_batch(law: Law) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("affine", ["unit_affine", "output_affine"])
-def test_gains_and_biases_per_octave_learn_the_same(affine: str) -> None:
-    one, other = make_pair(make_mlp(), sample(2), GRID, **{affine: True})
+@pytest.mark.parametrize("own", ["unit_affine", "octave_weights"])
+def test_what_an_octave_has_of_its_own_learns_the_same(own: str) -> None:
+    one, other = make_pair(make_mlp(), sample(2), make_law(GRID, **{own: True}))
     one.compile(backend=Counter())
     for model in (one, other):
-        for parameter in getattr(model, affine).parameters():
+        for parameter in getattr(model, own).parameters():
             nn.init.normal_(parameter, generator=make_generator(5))
     assert_same_step(one, other, sample(8))
 

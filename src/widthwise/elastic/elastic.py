@@ -21,7 +21,6 @@ from widthwise.elastic.draw import check_generator
 from widthwise.elastic.law import Law, make_law
 from widthwise.elastic.make import make_engine
 from widthwise.elastic.objective import Criterion, combine_losses, loss_of, refuse_sandwich, split_batch
-from widthwise.elastic.octave import count_octaves
 from widthwise.elastic.order import By, Start, is_pretrained, sort_units
 from widthwise.elastic.presence import keep_present
 from widthwise.elastic.ranks import AcrossRanks, Ranks
@@ -133,10 +132,8 @@ class Elastic(CompiledByWidth):
             sort_units(self._engine)
         self.net = net
         self.training = net.training
-        octaves, engine = count_octaves(self.law.lowest), self._engine
-        self.unit_affine = engine.unit_affine = engine.make_unit_affine(octaves) if self.law.unit_affine else None
-        weights = engine.make_octave_weights(octaves) if self.law.octave_weights else None
-        self.octave_weights = engine.octave_weights = weights
+        self._engine.give_octaves(self.law)
+        self.unit_affine, self.octave_weights = self._engine.unit_affine, self._engine.octave_weights
         self.register_buffer("num_steps", torch.zeros((), dtype=torch.int64) if self.law.slow_start else None)
         self.register_load_state_dict_pre_hook(adopt_keys)
 
@@ -237,7 +234,7 @@ class Elastic(CompiledByWidth):
         with self._steps.take(self.law, self.generator, self.num_steps) as drawing:
             outputs = self._engine.run_stacked(drawing, args, kwargs)
             loss = combine_losses(outputs, targets, criterion, self.law.distillation)
-            return keep_present(loss, self._own_parameters())
+            return keep_present(loss, self._engine.own_parameters())
 
     def extract(
         self,
@@ -334,9 +331,6 @@ class Elastic(CompiledByWidth):
         sizes = ", ".join(f"{group.name}: {group.size}" for group in self.groups)
         return f"groups=({sizes}), law={self.law}"
 
-    def _own_parameters(self) -> list[Tensor]:
-        return [p for own in (self.unit_affine, self.octave_weights) if own is not None for p in own.parameters()]
-
     @contextmanager
     def _keep_widths(self, widths: dict[str, int]) -> Generator[Elastic]:
         before, self._widths = self._widths, widths
@@ -349,7 +343,7 @@ class Elastic(CompiledByWidth):
         if self._widths is None:
             refuse_sandwich(self.law)
             with self._steps.take(self.law, self.generator, self.num_steps) as drawing:
-                return keep_present(self._engine.run_drawn(drawing, args, kwargs), self._own_parameters())
+                return keep_present(self._engine.run_drawn(drawing, args, kwargs), self._engine.own_parameters())
         if self._widths == self.groups.sizes and not self.training:
             return self._engine.run_whole(args, kwargs)
         return self._engine.run_at(self._widths, args, kwargs)

@@ -9,6 +9,8 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from widthwise.elastic.drawing import Drawing, Part
+from widthwise.elastic.law import Law
+from widthwise.elastic.octave import count_octaves
 from widthwise.elastic.octave_weights import OctaveWeights
 from widthwise.elastic.unit_affine import UnitAffine
 from widthwise.graph import Example
@@ -145,6 +147,16 @@ class Engine(ABC):
         Raises:
             GroupError: Training has other groups, or it cannot be traced and alone reads some parameters.
         """
+
+    def give_octaves(self, law: Law) -> None:
+        """Give each octave of width what a law lets it have of its own."""
+        octaves = count_octaves(law.lowest)
+        self.unit_affine = self.make_unit_affine(octaves) if law.unit_affine else None
+        self.octave_weights = self.make_octave_weights(octaves) if law.octave_weights else None
+
+    def own_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the model besides those of the network."""
+        return [p for own in (self.unit_affine, self.octave_weights) if own is not None for p in own.parameters()]
 
     def own_places(self) -> tuple[Place, ...]:
         """Return the tensors of the model, besides those of the network, that hold something of each unit."""
