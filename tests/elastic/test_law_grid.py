@@ -79,6 +79,18 @@ def test_as_large_a_share_of_draws_as_asked_for_leaves_the_grid() -> None:
     assert worst < 1.95 / math.sqrt(len(left)) + 0.5 / len(left)
 
 
+def test_what_leaves_the_grid_stays_off_it_with_jitter_too() -> None:
+    generator, num_draws, size = make_generator(), 2000, 2**20
+    law = Law(widths=6, chunks=1, between=0.3, sharing="jittered")
+    octaves = {size >> i for i in range(6)}
+    drawn = [law.draw({"a": size, "b": size}, generator)[0] for _ in range(num_draws)]
+    # A jitter that ends above full, or below the lowest, falls on these.
+    off = [each for each in drawn if {each["a"], each["b"]} - octaves]
+    on = [each for each in drawn if not {each["a"], each["b"]} & octaves]
+    assert len(off) / num_draws < 0.3 + 5 * math.sqrt(0.3 * 0.7 / num_draws)
+    assert len(on) / num_draws > 0.15
+
+
 @given(seed=SEEDS)
 def test_strata_hold_on_the_grid_and_off_it(seed: int) -> None:
     drawn = Law(widths=(1 / 8, 1 / 4, 1 / 2, 1.0), between=0.5).draw({"a": 2**20}, make_generator(seed))

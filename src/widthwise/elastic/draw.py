@@ -89,7 +89,9 @@ def draw_positions(
     if law.sharing == "shared":
         return [[row[0]] * num_groups for row in rows]
     jitters = _draw_uniforms((num_draws, num_groups), generator)
-    return [[_jitter(row[0], j, levels) for j in jitter] for row, jitter in zip(rows, jitters, strict=True)]
+    # What left the levels stays off them.
+    grids = [() if law.between and numbers[3] < law.between else levels for numbers in drawn[0]]
+    return [[_jitter(row[0], j, grid) for j in jitter] for row, jitter, grid in zip(rows, jitters, grids, strict=True)]
 
 
 def pick_units(position: float, span: Span, step: int, *, below_full: bool) -> int:
