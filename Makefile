@@ -26,7 +26,7 @@ help:
 	@echo "make format      let ruff format the code and mend what it can"
 	@echo "make freeze      write down the public names and command line flags as they are now"
 	@echo "make benchmarks  measure what no result file holds yet, then make the tables; DATA=... is the folder with MNIST"
-	@echo "make bench-elastic  of these, every law of elastic training beside every other; DATA=... as there"
+	@echo "make bench-elastic  of these, every law of elastic training beside every other; hours; DATA=... as there, TASKS=..."
 	@echo "make coverage    hand networks of other packages to this one and to Torch-Pruning; installs into $(VENV)-coverage"
 	@echo "make tables      docs/benchmarks.md, docs/models.md and the tables of README.md, from the result files"
 	@echo "make clean       remove .venv, $(VENV)-coverage and the caches; runs/ stays"
@@ -67,11 +67,15 @@ else
 endif
 	$(MAKE) --no-print-directory tables
 
+TASKS ?= mnist fashion_mnist cifar_resnet cifar_vit shrec_pointnet ptb_lstm ptb_transformer
+
+# Hours for each task; stopped, it goes on where it was.
 bench-elastic: $(STAMPS)/demo
 	@test -n "$(DATA)" || { echo "bench-elastic needs the folder with the data sets, as DATA=..." >&2; exit 2; }
 	$(BIN)/python -m benchmarks.elastic.mnist_mlp --data "$(DATA)"
-	$(BIN)/python -m benchmarks.elastic.peers --data "$(DATA)" --task mnist
-	$(BIN)/python -m benchmarks.elastic.peers --data "$(DATA)" --task fashion_mnist
+	@for task in $(TASKS); do for tier in screen confirm; do \
+		$(BIN)/python -m benchmarks.elastic.peers --data "$(DATA)" --task $$task --tier $$tier || exit; \
+	done; done
 
 # An environment of its own: a torchvision beside a torch for CPU only breaks what imports it in passing.
 coverage: $(STAMPS)/demo

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from widthwise._shared import GroupError
 
-__all__ = ["blend", "count_octaves"]
+__all__ = ["blend", "count_octaves", "share_octaves"]
 
 
 def count_octaves(lowest: float) -> int:
@@ -33,12 +33,24 @@ def blend(rows: Tensor, fraction: float) -> Tensor | None:
         >>> blend(torch.tensor([[1.0], [3.0]]), 2**-1.5)
         tensor([2.])
     """
+    shares = share_octaves(fraction, len(rows))
+    parts = [rows[row] if share == 1 else rows[row] * share for row, share in shares]
+    return sum(parts[1:], parts[0]) if parts else None
+
+
+def share_octaves(fraction: float, num_octaves: int) -> list[tuple[int, float]]:
+    """Return which octaves count at a fraction of the full width, and how much; none at full width.
+
+    Args:
+        fraction: In (0, 1]; below the last octave that one serves.
+        num_octaves: How many there are; 0 is the first below full width.
+
+    Raises:
+        GroupError: The fraction is out of range.
+    """
     if not 0 < fraction <= 1:
         raise GroupError(f"a fraction must lie in (0, 1], got {fraction!r}; use 1.0 for the full model")
-    octave = min(-math.log2(fraction), float(len(rows)))
+    octave = min(-math.log2(fraction), float(num_octaves))
     above = math.floor(octave)
-    share = octave - above
-    if share == 0:
-        return rows[above - 1] if above else None
-    below = rows[above] * share
-    return rows[above - 1] * (1 - share) + below if above else below
+    shares = [(above - 1, 1 - (octave - above)), (above, octave - above)]
+    return [(row, share) for row, share in shares if row >= 0 and share > 0]

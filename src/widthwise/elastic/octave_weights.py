@@ -14,6 +14,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from widthwise.elastic.octave import share_octaves
 from widthwise.graph import Axes, atoms_of, count, resize
 from widthwise.slicing import Kept, WeightCorrection
 
@@ -53,7 +54,7 @@ class OctaveWeights(nn.Module):
         found: dict[str, WeightCorrection] = {}
         starts = accumulate([self._num_octaves] * (len(self._axes) - 1), initial=0)
         for start, (name, every) in zip(starts, self._axes.items(), strict=True):
-            shares = _share(self._find_fraction(every[0], kept), self._num_octaves)
+            shares = share_octaves(self._find_fraction(every[0], kept), self._num_octaves)
             if shares:
                 found[name] = WeightCorrection(
                     parts=tuple((share, self.rows[start + above], every[above]) for above, share in shares)
@@ -68,14 +69,6 @@ class OctaveWeights(nn.Module):
         """Return the largest fraction that a moving axis of a weight keeps."""
         atoms = [atom for term in axes for atom in atoms_of(term) if atom.key in self._moving]
         return max(count(atom, kept) / atom.size for atom in atoms)
-
-
-def _share(fraction: float, num_octaves: int) -> list[tuple[int, float]]:
-    """Return which octaves count at a fraction, from 0 for the first below full width, and how much."""
-    octave = min(-math.log2(fraction), float(num_octaves))
-    above = math.floor(octave)
-    shares = [(above - 1, 1 - (octave - above)), (above, octave - above)]
-    return [(row, share) for row, share in shares if row >= 0 and share > 0]
 
 
 def _shrink(axes: Axes, fraction: float, moving: frozenset[int]) -> Axes:
