@@ -63,7 +63,7 @@ TASKS: Mapping[str, PeerTask] = MappingProxyType(
             title="CIFAR-10, residual convnet",
             words="Residual convnet 16-32-64 with a stem of stride 2, 3.1 million MACs, batch 128, Adam with one cycle",
             recipe="cifar-resnet",
-            epochs=10,
+            epochs=6,
             rate=1e-2,
             alone_rate=1e-2,
             changes=(
@@ -79,7 +79,7 @@ TASKS: Mapping[str, PeerTask] = MappingProxyType(
                 "that keeps its width, 3.5 million MACs, batch 128, AdamW with warm-up and cosine"
             ),
             recipe="cifar-vit",
-            epochs=12,
+            epochs=6,
             rate=1e-3,
             alone_rate=1e-3,
             changes=(
@@ -95,7 +95,7 @@ TASKS: Mapping[str, PeerTask] = MappingProxyType(
             title="SHREC'11, PointNet",
             words="PointNet 64-64-128-512 and 256-128 on clouds of 1024 points, batch 32, Adam with one cycle",
             recipe="shrec-pointnet",
-            epochs=40,
+            epochs=20,
             rate=3e-3,
             alone_rate=3e-3,
         ),
@@ -106,7 +106,7 @@ TASKS: Mapping[str, PeerTask] = MappingProxyType(
                 "columns, Adam with one cycle"
             ),
             recipe="ptb-lstm",
-            epochs=6,
+            epochs=3,
             rate=3e-3,
             alone_rate=3e-3,
             changes=("data.limit=5000",),
@@ -120,7 +120,7 @@ TASKS: Mapping[str, PeerTask] = MappingProxyType(
                 "the first 3,000 windows of 64 words of each split, AdamW with warm-up and cosine"
             ),
             recipe="ptb-transformer",
-            epochs=6,
+            epochs=3,
             rate=1e-3,
             alone_rate=1e-3,
             changes=("data.limit=3000",),
