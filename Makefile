@@ -72,7 +72,6 @@ TASKS ?= mnist fashion_mnist cifar_resnet cifar_vit shrec_pointnet ptb_lstm ptb_
 # Hours for each task; stopped, it goes on where it was.
 bench-elastic: $(STAMPS)/demo
 	@test -n "$(DATA)" || { echo "bench-elastic needs the folder with the data sets, as DATA=..." >&2; exit 2; }
-	$(BIN)/python -m benchmarks.elastic.mnist_mlp --data "$(DATA)"
 	@for task in $(TASKS); do for tier in screen confirm; do \
 		$(BIN)/python -m benchmarks.elastic.peers --data "$(DATA)" --task $$task --tier $$tier || exit; \
 	done; done

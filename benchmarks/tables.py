@@ -14,7 +14,6 @@ from pathlib import Path
 from benchmarks.coverage.tables import brief_coverage, draw_comparison, draw_models
 from benchmarks.elastic.peers import result_path
 from benchmarks.elastic.peers_table import brief_peers, draw_peers
-from benchmarks.elastic.tables import brief_mnist_mlp, draw_mnist_mlp
 from benchmarks.elastic.tasks import TASKS
 from benchmarks.markdown import describe_source
 from benchmarks.recipes.tables import brief_recipes, draw_recipes
@@ -70,25 +69,10 @@ _PEERS = (
     "like all others. The learning rate is that of ours for all but `paper`, which has its own."
 )
 _CONFIRMED = (
-    "At equal multiply-accumulates from 1/32 on: ours, `paper`, and the best of the others, as in the table before. "
-    "Mean and standard deviation over the seeds."
+    "At equal multiply-accumulates from 1/32 on: ours (`octaves`, the default), `paper`, and the best of the others, "
+    "as in the table before. Mean and standard deviation over the seeds."
 )
 TABLES = (
-    Table(
-        name="mnist_mlp",
-        title="One training against one per width",
-        words=(
-            "MNIST, MLP 784-w-w-10, batch 128, Adam with one cycle. Each network of `alone` was trained at that"
-            " one width, for E = 8 epochs or for as many as ours; ours, and the publication's setting, were "
-            "trained once and cut at every width. Mean and standard deviation over the seeds; training MACs in "
-            "units of E plain epochs at full width, those of the refit not counted. Learning rates were chosen on the "
-            "validation split, with another seed."
-        ),
-        results="benchmarks/elastic/results/mnist_mlp.json",
-        command="python -m benchmarks.elastic.mnist_mlp --data DIR",
-        draw=draw_mnist_mlp,
-        brief=brief_mnist_mlp,
-    ),
     *(
         Table(
             name=f"peers_{name}{'' if tier == 'screen' else '_confirm'}",
@@ -108,8 +92,8 @@ TABLES = (
         words=(
             "An elastic step against the plain one: gradients cleared, forward, loss, backward, optimiser. MLP W is "
             "784-W-W-10 at batch 256; ViT of width 96 and depth 4 on 3x32x32 at batch 64; ResidualConvNet 32-48-96 "
-            "with a stem of stride 2 on 3x32x32 at batch 128, channels last. `log-uniform` is the default law of 4 "
-            "chunks; `octaves` draws one width per step, so that its steps are of very unequal length. Both are timed "
+            "with a stem of stride 2 on 3x32x32 at batch 128, channels last. `octaves`, the default law, draws one "
+            "width per step, so that its steps are of very unequal length; `log-uniform` has 4 chunks. Both are timed "
             "at 24 draws that stand for all, each from the middle of an equal share of the law: chance has no part in "
             "it. Times are means over these draws, of each the median; ratios are of these means, and medians over the "
             "seeds (smallest to largest). Plain and elastic take turns in one process. MACs: forward multiply-"

@@ -5,11 +5,12 @@ from types import MappingProxyType
 
 from benchmarks.elastic.tasks import FRACTIONS
 
-__all__ = ["BUDGETS", "DEFAULT", "FULL_ROWS", "PUBLISHED", "RANGES", "ROWS"]
+__all__ = ["BUDGETS", "DEFAULT", "FULL_ROWS", "PLAIN", "PUBLISHED", "RANGES", "ROWS"]
 
 BUDGETS = ("equal MACs", "equal epochs")
 RANGES = ("published", "to 1/32")
 DEFAULT = "octaves"
+PLAIN = "plain, then cut"
 
 # The publication's own optimiser; the others train as ours does.
 _PAPER = ("training.learning_rate=8e-4", "training.schedule=constant")
@@ -56,7 +57,7 @@ _PUBLISHED: Mapping[str, Row] = {
         "to 1/32": ("elastic.law=mrl", "elastic.lowest=0.03125", "elastic.widths=6", "elastic.sandwich=6"),
     },
 }
-ROWS: Mapping[str, Row] = MappingProxyType({**_OURS, **_PUBLISHED})
+ROWS: Mapping[str, Row] = MappingProxyType({**_OURS, **_PUBLISHED, PLAIN: {"to 1/32": ("training.method=plain",)}})
 PUBLISHED = tuple(_PUBLISHED)
 # On tasks that take longer: the presets, without the variants of ours.
-FULL_ROWS = ("octaves", "octaves, weights", "log_uniform", *PUBLISHED)
+FULL_ROWS = ("octaves", "octaves, weights", "log_uniform", "sandwich, affine, distilled", *PUBLISHED)

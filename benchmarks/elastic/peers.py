@@ -5,7 +5,8 @@ trained alone at each width have theirs. The plain training has E epochs. "equal
 "equal MACs" for as many as cost what the plain one does. Ranges: "published" is the law as it stands, "to 1/32" the
 same from 1/32 on. The score is that of the test split at six widths, and the mean of the curve from 1/32 to 1.
 
-Confirm: three seeds of ours, of the paper, and of the best other one of the screen, at equal MACs from 1/32 on.
+Confirm: three seeds of ours, of the paper, and of the best other one of the screen, at equal MACs from 1/32 on; and on
+tasks that are trained in minutes, of the plain network cut at each width.
 
     python -m benchmarks.elastic.peers --data DIR --task mnist       # resumable; about an hour on one core
     python -m benchmarks.elastic.peers --data DIR --task mnist --tier confirm
@@ -25,7 +26,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from benchmarks.elastic.laws import BUDGETS, DEFAULT, FULL_ROWS, PUBLISHED, ROWS
+from benchmarks.elastic.laws import BUDGETS, DEFAULT, FULL_ROWS, PLAIN, PUBLISHED, ROWS
 from benchmarks.elastic.peers_table import losses_by_row
 from benchmarks.elastic.tasks import FRACTIONS, TASKS, PeerTask
 from benchmarks.record import ROOT, Record, Tier
@@ -40,6 +41,7 @@ __all__ = ["find_epochs", "list_keys", "main", "make_recipe", "result_path"]
 RESULTS = Path(__file__).parent / "results"
 RUNS = ROOT / "runs" / "benchmarks" / "peers"
 CONFIRM_SEEDS = (0, 1, 2)
+BASE = ElasticSection(law="log_uniform")
 
 
 def result_path(task: str, tier: Tier = "screen") -> Path:
@@ -48,17 +50,18 @@ def result_path(task: str, tier: Tier = "screen") -> Path:
 
 
 def make_recipe(task: PeerTask, changes: Sequence[str], *, epochs: int, seed: int, rate: float) -> Recipe:
-    """Return the recipe of a task with changes; what it says of its own law is left out."""
+    """Return the recipe of a task with changes, which are made to "log_uniform" and not to the recipe's own law."""
     own = [f"training.epochs={epochs}", f"training.seed={seed}", f"training.learning_rate={rate}"]
-    recipe = load_recipe(task.recipe, [*task.changes, *own]).model_copy(update={"elastic": ElasticSection()})
+    recipe = load_recipe(task.recipe, [*task.changes, *own]).model_copy(update={"elastic": BASE})
     return parse_recipe(recipe.to_toml(), what=f"recipe {task.recipe}", overrides=changes)
 
 
 def find_epochs(task: PeerTask, changes: Sequence[str], budget: str) -> int:
     """Return how many epochs a law is trained for; at least one."""
-    if budget == "equal epochs":
+    recipe = make_recipe(task, changes, epochs=1, seed=0, rate=1.0)
+    if budget == "equal epochs" or recipe.training.method == "plain":
         return task.epochs
-    model = build_elastic(make_recipe(task, changes, epochs=1, seed=0, rate=1.0))
+    model = build_elastic(recipe)
     return max(1, int(task.epochs * model.macs() / model.training_macs()))
 
 
@@ -129,7 +132,8 @@ def choose_rows(task: str, patterns: Sequence[str], tier: Tier) -> list[str]:
     Raises:
         RunError: The screen, which says who the best peer is, was not run.
     """
-    rows = list(ROWS) if TASKS[task].num_curve is None else list(FULL_ROWS)
+    is_quick = TASKS[task].num_curve is None
+    rows = list(ROWS) if is_quick else list(FULL_ROWS)
     if tier == "confirm":
         path = result_path(task)
         if not path.exists():
@@ -139,6 +143,7 @@ def choose_rows(task: str, patterns: Sequence[str], tier: Tier) -> list[str]:
             DEFAULT,
             "paper",
             min((row for row in PUBLISHED if row != "paper"), key=lambda row: lost.get(row, math.inf)),
+            *([PLAIN] if is_quick else []),
         ]
     return [row for row in rows if any(fnmatchcase(row, pattern) for pattern in patterns)]
 

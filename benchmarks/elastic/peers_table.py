@@ -14,6 +14,7 @@ __all__ = ["brief_peers", "draw_peers", "losses_by_row"]
 GOALS: Mapping[str, tuple[float, float]] = {"accuracy": (0.5, 2.0), "perplexity": (1.0, 4.0)}
 _UNITS: Mapping[str, str] = {"accuracy": "points", "perplexity": "% of perplexity"}
 _WORTH = 2.0
+_ALONE = "alone, one per width"
 
 
 def draw_peers(record: Record) -> str:
@@ -25,19 +26,24 @@ def draw_peers(record: Record) -> str:
         "mean lost", "most lost", "mean of all widths", "largest fall", "MACs",
     ]  # fmt: skip
     alone_row = [_spread(alone[width]) if width in alone else MISSING for width in widths]
-    rows = [["alone, one per width", "", str(record.settings["epochs"]), *alone_row, *[""] * 5]]
+    rows = [[_ALONE, "", str(record.settings["epochs"]), *alone_row, *[""] * 5]]
     rows += [_draw_law(record, cells, widths) for cells in _group(record).values()]
     return "\n\n".join([draw_table(header, rows, num_words=3), _judge(record), *_compare(record)])
 
 
 def brief_peers(record: Record) -> str:
-    """Return what each law loses at equal MACs from 1/32 on."""
-    body = [
-        [row, f"{statistics.fmean(lost.values()):.2f}", f"{max(lost.values()):.2f}"]
-        for row, lost in _lost_by_row(record).items()
-    ]
-    unit = _UNITS[str(record.settings["measure"])]
-    return draw_table(["law, at the price of one training", f"mean {unit} lost", "most"], body)
+    """Return the score of each law at each width, at equal MACs from 1/32 on, and what it loses."""
+    measure = str(record.settings["measure"])
+    widths = [str(width) for width in cast("list[float]", record.settings["widths"])]
+    alone = _find_alone(record)
+    body = [[_ALONE, *(_brief(alone.get(width, [])) for width in widths), ""]]
+    for (budget, row, each), cells in _group(record).items():
+        lost = list(_losses(record, cells).values())
+        if budget == "equal MACs" and each == "to 1/32":
+            scores = [_brief([score[width] for score in _scores(cells)]) for width in widths]
+            body.append([row, *scores, f"{statistics.fmean(lost):.2f}" if lost else MISSING])
+    title = "perplexity" if measure == "perplexity" else "test accuracy, %"
+    return draw_table([f"{title}, at width", *map(_name, widths), f"mean {_UNITS[measure]} lost"], body)
 
 
 def losses_by_row(record: Record) -> dict[str, float]:
@@ -148,6 +154,10 @@ def _is_behind(record: Record, ours: Sequence[float], theirs: Sequence[float]) -
 def _name(width: str) -> str:
     inverse = round(1 / float(width))
     return "1" if inverse == 1 else f"1/{inverse}"
+
+
+def _brief(values: Sequence[float]) -> str:
+    return f"{statistics.fmean(values):.2f}" if values else MISSING
 
 
 def _spread(values: Sequence[float]) -> str:

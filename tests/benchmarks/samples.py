@@ -108,39 +108,6 @@ def make_demo_record(slowest: float = 42.0) -> Record:
     return make_record("speed/demo", cells, seeds=())
 
 
-def make_mnist_record(lost: float = 0.3) -> Record:
-    """Ours loses `lost` points at every width; alone and for longer is better by one."""
-    widths = (256, 8)
-
-    def alone(row: str, more: float, cost: float) -> list[tuple[dict[str, object], dict[str, object]]]:
-        return [
-            (
-                {"row": row, "seed": seed, "width": width},
-                {"accuracy": {str(width): 90.0 + more + seed}, "training_macs": cost},
-            )
-            for seed in (0, 1, 2)
-            for width in widths
-        ]
-
-    def once(row: str, accuracy: float) -> list[tuple[dict[str, object], dict[str, object]]]:
-        return [
-            (
-                {"row": row, "seed": seed},
-                {"accuracy": {str(width): accuracy + seed for width in widths}, "training_macs": 0.98},
-            )
-            for seed in (0, 1, 2)
-        ]
-
-    cells = [
-        *alone("alone", 0.0, 1.0),
-        *alone("alone, as many epochs as ours", 1.0, 2.25),
-        *once("ours", 90.0 - lost),
-        *once("plain, then cut", 20.0),
-    ]
-    settings = {"widths": list(widths), "chosen_rates": {"alone": 0.003, "ours": 0.005}}
-    return make_record("mnist_mlp", cells, settings=settings)
-
-
 def make_coverage_result(changes: dict[str, Any] | None = None) -> dict[str, Any]:
     """A network that passes; changes are given by name, as "verify", "num_at_edge" or "half.difference"."""
     part = {"num_parameters": 280, "form": "own class", "same_shapes": True, "difference": 1e-7}

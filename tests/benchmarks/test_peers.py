@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.elastic import peers
-from benchmarks.elastic.laws import BUDGETS, DEFAULT, FULL_ROWS, PUBLISHED, ROWS
+from benchmarks.elastic.laws import BUDGETS, DEFAULT, FULL_ROWS, PLAIN, PUBLISHED, ROWS
 from benchmarks.elastic.peers import choose_rows, find_epochs, list_keys, make_recipe
 from benchmarks.elastic.peers_table import brief_peers, draw_peers, losses_by_row
 from benchmarks.elastic.tasks import FRACTIONS, TASKS
@@ -57,7 +57,7 @@ def test_a_perplexity_is_lost_in_percent() -> None:
     # 102.9 for 98.0 at full width, 101.9 at the narrow one.
     assert "| 102.90 | 101.90 | 4.49 | 5.00 |" in draw_peers(record)
     assert "at most 1 % of perplexity lost on average" in draw_peers(record)
-    assert brief_peers(record).startswith("| law, at the price of one training | mean % of perplexity lost | most |")
+    assert brief_peers(record).startswith("| perplexity, at width | 1 | 1/32 | mean % of perplexity lost |")
 
 
 @pytest.mark.parametrize(("lost", "met"), [(-0.1, f"{DEFAULT}, fjord"), (0.0, DEFAULT), (0.5, "none")])
@@ -77,12 +77,16 @@ def test_who_is_ahead_of_ours_is_told_with_several_seeds() -> None:
 
 def test_the_brief_table_is_that_of_equal_macs() -> None:
     record = make_record(lost=0.5)
-    assert brief_peers(record).splitlines()[2:] == [f"| {DEFAULT} | 1.00 | 1.50 |", "| fjord | 1.10 | 1.60 |"]
+    assert brief_peers(record).splitlines()[2:] == [
+        "| alone, one per width | 98.00 | 98.00 |  |",
+        f"| {DEFAULT} | 97.50 | 96.50 | 1.00 |",
+        "| fjord | 97.40 | 96.40 | 1.10 |",
+    ]
     assert losses_by_row(record) == pytest.approx({DEFAULT: 1.0, "fjord": 1.1})
 
 
 def test_every_published_law_is_a_row_at_both_ranges() -> None:
-    assert set(PUBLISHED) == set(LAWS) - {"log_uniform", "octaves", "uniform"}
+    assert set(PUBLISHED) == set(LAWS) - {"default", "octaves", "sandwich", "log_uniform", "uniform"}
     assert all(set(ROWS[name]) == {"published", "to 1/32"} for name in PUBLISHED)
     assert set(FULL_ROWS) <= set(ROWS)
 
@@ -113,6 +117,7 @@ def test_equal_macs_are_as_many_epochs_as_one_plain_training_pays(row: str) -> N
     # Of the widths of a sandwich the first layer is common to all.
     assert epochs == {"log_uniform": 18, "us_nets": 6}[row]
     assert find_epochs(MNIST, ROWS[row]["to 1/32"], "equal epochs") == 8
+    assert find_epochs(MNIST, ROWS[PLAIN]["to 1/32"], "equal MACs") == 8
 
 
 def test_cells_are_listed_with_their_changes() -> None:
@@ -137,4 +142,4 @@ def test_rows_are_chosen_by_task_tier_and_pattern(tmp_path: Path, monkeypatch: p
     Record(
         **{name: getattr(record, name) for name in Record.__dataclass_fields__} | {"path": peers.result_path("mnist")}
     ).write()
-    assert choose_rows("mnist", ["*"], "confirm") == [DEFAULT, "paper", "fjord"]
+    assert choose_rows("mnist", ["*"], "confirm") == [DEFAULT, "paper", "fjord", PLAIN]

@@ -149,7 +149,7 @@ def test_what_a_law_of_levels_draws_is_of_the_grid(seed: int, **changes: Any) ->
 def test_compiling_is_quiet_for_a_law_of_a_grid() -> None:
     with warnings.catch_warnings(record=True) as told:
         Elastic(make_mlp(), (sample(2),), law=GRID, round_to=4).compile(backend="eager")
-        Elastic(make_mlp(), (sample(2),), round_to=4).compile(backend="eager")
+        Elastic(make_mlp(), (sample(2),), law=Law(), round_to=4).compile(backend="eager")
     assert told == []
 
 

@@ -52,6 +52,7 @@ def test_a_copy_computes_the_same_and_draws_the_same(model: Elastic, make_copy: 
     assert_same(other.train()(x), model.train()(x))
     assert torch.equal(other.generator.get_state(), model.generator.get_state())
     model.eval().load_state_dict(state)
+    model.load_elastic_state(model.elastic_state())
 
 
 @copies

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from widthwise._shared import WidthError
 from widthwise.elastic.draw import check_generator, pick_below_full
-from widthwise.elastic.law import LAWS, Law, Rescale, make_law
+from widthwise.elastic.law import Law, Rescale
+from widthwise.elastic.named_laws import LAWS
 from widthwise.groups.width import units
 
 
@@ -146,29 +147,6 @@ def test_the_defaults_are_log_uniform_shared_four_chunks_no_rescale() -> None:
     }
 
 
-def test_named_laws_are_what_they_say() -> None:
-    assert list(LAWS) == [
-        "log_uniform",
-        "octaves",
-        "uniform",
-        "paper",
-        "triangular",
-        "fjord",
-        "us_nets",
-        "matformer",
-        "mrl",
-    ]
-    assert LAWS["uniform"] == Law(distribution="uniform")
-    assert LAWS["octaves"].levels == pytest.approx([2.0**-i for i in range(5, -1, -1)], rel=1e-12)
-    paper = LAWS["paper"]
-    assert (paper.distribution, paper.sharing, paper.rescale) == ("uniform_below_full", "independent", "inverse")
-    assert (paper.p, paper.step, paper.chunks) == (1.0, 1, 1)
-
-
-def test_the_paper_starts_at_one_unit_in_groups_of_any_usual_size() -> None:
-    assert units(LAWS["paper"].lowest, 98_303) == 1
-
-
 def test_pinned_draws() -> None:
     sizes = {"fc1": 256, "fc2": 64}
     assert Law().draw(sizes, make_generator(7)) == [
@@ -184,13 +162,6 @@ def test_pinned_draws() -> None:
 def test_a_quantile_up_to_one_picks_a_width_below_full(quantile: float) -> None:
     assert pick_below_full(quantile, 10, 1, 3) in {1, 4, 7}
     assert pick_below_full(quantile, 4, 3, 5) == 3
-
-
-def test_make_law_gives_named_laws_and_takes_changes() -> None:
-    assert make_law("uniform") == LAWS["uniform"]
-    assert make_law(Law(p=0.5)) == Law(p=0.5)
-    assert make_law("paper", p=0.75, step=2) == dataclasses.replace(LAWS["paper"], p=0.75, step=2)
-    assert make_law(Law(p=0.5), chunks=2) == Law(p=0.5, chunks=2)
 
 
 def test_a_law_is_frozen_and_hashable() -> None:
@@ -271,18 +242,3 @@ def test_a_generator_on_another_device_is_refused() -> None:
 @pytest.mark.parametrize("kept", [0, 65])
 def test_a_factor_for_an_impossible_width_is_refused(kept: int) -> None:
     assert message_of(Law().factor, 64, kept) == f"kept must lie in [1, 64], got {kept}; use kept=64 for full width"
-
-
-@pytest.mark.parametrize("law", ["triangle", ["paper"], None])
-def test_an_unknown_law_is_refused(law: object) -> None:
-    assert message_of(make_law, law) == (
-        "law must be one of log_uniform, octaves, uniform, paper, triangular, fjord, us_nets, matformer, mrl, or a "
-        f"Law, got {law!r}; use Law(...) for another"
-    )
-
-
-def test_an_unknown_setting_is_refused() -> None:
-    assert message_of(make_law, "paper", rate=0.5) == (
-        "a setting of a law must be one of distribution, sharing, lowest, p, step, rescale, chunks, widths, between, "
-        "sandwich, distillation, weight, slow_start, reach, unit_affine, octave_weights, got 'rate'; use one of these"
-    )

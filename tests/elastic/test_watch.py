@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from tests.networks import make_generator
 from widthwise._shared import WidthWarning
-from widthwise.elastic import Elastic, Law
+from widthwise.elastic import Elastic, Law, make_law
 
 NONE_FOR = (
     "expected gradients for the units of every width group, got none in 5 steps for {}; let the loss depend on them, "
@@ -125,3 +126,40 @@ def test_a_small_last_batch_is_not_warned_of() -> None:
 @pytest.mark.parametrize("law", [Law(chunks="each"), Law(chunks=1), Law(chunks=2)])
 def test_a_batch_large_enough_for_the_law_is_not_warned_of(law: Law) -> None:
     assert train(make_model(law=law), 2, batch=2) == []
+
+
+FORGOTTEN = (
+    "expected an optimiser of model.parameters(), got one that leaves out what the law learns for each octave; build "
+    "it from those, or take a law with unit_affine=False"
+)
+
+
+def step_with(model: Elastic, parameters: Iterable[nn.Parameter], num_steps: int) -> list[str]:
+    optimizer = torch.optim.Adam(parameters)
+    x = torch.randn(8, 6, generator=make_generator(1))
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for _ in range(num_steps):
+            sum(out.square().mean() for out in model(x)).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    return [str(each.message) for each in found]
+
+
+def test_an_optimiser_of_the_network_alone_is_warned_of_once() -> None:
+    model = make_model(law=Law(unit_affine=True))
+    assert step_with(model, model.net.parameters(), 12) == [FORGOTTEN]
+    assert not step_with(model, model.net.parameters(), 12)
+
+
+@pytest.mark.parametrize("law", [Law(), Law(unit_affine=True), make_law("default")])
+def test_an_optimiser_of_the_model_is_not_warned_of(law: Law) -> None:
+    model = make_model(law=law)
+    assert not step_with(model, model.parameters(), 12)
+
+
+def test_what_is_not_to_be_learned_need_not_be_in_the_optimiser() -> None:
+    model = make_model(law=Law(unit_affine=True))
+    for parameter in model.unit_affine.parameters():
+        parameter.requires_grad_(False)
+    assert not step_with(model, model.net.parameters(), 12)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from widthwise.elastic.law import LAWS, Distribution, Law, Sharing, make_law
+from widthwise.elastic.law import Distribution, Law, Sharing
+from widthwise.elastic.named_laws import LAWS, make_law
 
 NUM_DRAWS = 12_000
 

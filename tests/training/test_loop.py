@@ -94,7 +94,15 @@ def stopped(_stopped: Path, tmp_path: Path) -> Path:
 
 def test_training_learns_and_writes_a_run(whole: Run) -> None:
     names = sorted(path.name for path in whole.path.iterdir())
-    assert names == ["checkpoint", "environment.json", "metrics.jsonl", "model.safetensors", "recipe.toml", "run.json"]
+    assert names == [
+        "checkpoint",
+        "elastic.safetensors",
+        "environment.json",
+        "metrics.jsonl",
+        "model.safetensors",
+        "recipe.toml",
+        "run.json",
+    ]
     assert whole.state.status == "finished"
     assert whole.state.finished_epochs == 4
     lines = (whole.path / "metrics.jsonl").read_text().splitlines()
@@ -166,7 +174,7 @@ def test_an_interrupted_training_goes_on_to_bit_equal_weights(tiny: Recipe, whol
         (["precision=bfloat16", "grad_clip=1.0"], 3, 3),
         (["accumulate=2", "batch_size=24"], 3, 2),
         (["optimizer=adamw", "schedule=cosine", "warmup=0.2", "weight_decay=0.05"], 3, 1),
-        (["compile=true", "widths=2"], 2, 1),
+        (["compile=true", "widths=2", "between=0"], 2, 1),
         (["optimizer=adamw", "weight_decay=0.5", "decay_by_use=true", "rate_by_use=0.5", "law=octaves"], 3, 2),
     ],
 )

@@ -26,7 +26,7 @@ def test_the_elastic_model_has_the_law_of_the_recipe_and_draws_by_its_seed(tiny:
     one, other = build_elastic(tiny), build_elastic(parse_recipe(TINY, overrides=["seed=1"]))
     assert one.law == tiny.elastic.make_law()
     assert set(one.widths(1.0).values()) == {32}
-    assert one.elastic_state() == {}
+    assert set(one.elastic_state()) == {f"unit_affine.{name}" for name in one.unit_affine.state_dict()}
     assert one.generator.initial_seed() != other.generator.initial_seed()
 
 

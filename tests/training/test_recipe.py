@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise._shared import RecipeError
-from widthwise.elastic import Distillation, Law, make_law
+from widthwise.elastic import LAWS, Distillation, Law, make_law
 from widthwise.training import Recipe, build_network, list_recipes, load_recipe, parse_recipe
 from widthwise.training.recipe import ModelSection
 
@@ -48,8 +48,8 @@ def test_each_recipe_of_the_package_loads_under_its_name_and_builds_its_network(
 def test_the_reference_recipe_is_what_the_numbers_speak_of() -> None:
     recipe = load_recipe("mnist-mlp")
     assert recipe.model.settings["sizes"] == [784, 256, 256, 10]
-    assert recipe.training.epochs == 18
-    assert recipe.elastic.make_law() == Law()
+    assert recipe.training.epochs == 29
+    assert recipe.elastic.make_law() == LAWS["default"]
 
 
 def test_the_recipe_of_the_paper_has_its_settings() -> None:
@@ -109,7 +109,9 @@ def test_every_setting_of_a_law_can_be_told() -> None:
     overrides = ["law=us_nets", "lowest=0.125", "elastic.weight=0.3", "slow_start=10", "widths=5", "reach=hidden"]
     law = parse_recipe(MINIMAL, overrides=overrides).elastic.make_law()
     assert law == make_law("us_nets", lowest=0.125, weight=0.3, slow_start=10, widths=5, reach="hidden")
-    law = parse_recipe(MINIMAL, overrides=["chunks=each", "elastic.widths=[0.25, 0.5, 1]"]).elastic.make_law()
+    law = parse_recipe(
+        MINIMAL, overrides=["law=log_uniform", "chunks=each", "elastic.widths=[0.25, 0.5, 1]"]
+    ).elastic.make_law()
     assert law == Law(chunks="each", widths=(0.25, 0.5, 1.0))
 
 
@@ -257,7 +259,7 @@ def test_each_thing_wrong_with_a_recipe_is_one_line(old: str, new: str, message:
         ("lowest = 2.0", "mine.toml: [elastic] lowest must lie in (0, 1), got 2.0; "),
         (
             'law = "papre"',
-            "mine.toml: [elastic] law must be one of log_uniform, octaves, uniform, paper, triangular, ",
+            "mine.toml: [elastic] law must be one of default, octaves, sandwich, log_uniform, uniform, paper, ",
         ),
         ("chunks = 0", "mine.toml: [elastic] chunks must be a whole number, at least 1, got 0; "),
     ],

@@ -83,9 +83,9 @@ def test_gradients_are_clipped_where_the_recipe_asks_for_it(clouds: DataSplits) 
         TINY, overrides=["grad_clip=1e-4", "optimizer=sgd", "momentum=0.0", "learning_rate=1.0", "schedule=constant"]
     )
     session = Session.start(recipe, clouds)
-    before = torch.cat([tensor.flatten().clone() for tensor in session.model.state_dict().values()])
+    before = torch.cat([tensor.detach().flatten().clone() for tensor in session.model.parameters()])
     session.step(next(session.batches(0)))
-    after = torch.cat([tensor.flatten() for tensor in session.model.state_dict().values()])
+    after = torch.cat([tensor.detach().flatten() for tensor in session.model.parameters()])
     assert float((after - before).norm()) == pytest.approx(1e-4, rel=1e-2)
 
 

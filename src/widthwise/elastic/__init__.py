@@ -4,8 +4,9 @@ from widthwise.elastic.causal import make_causal
 from widthwise.elastic.distillation import Distillation
 from widthwise.elastic.elastic import Elastic
 from widthwise.elastic.export import export
-from widthwise.elastic.law import LAWS, Law, make_law
+from widthwise.elastic.law import Law
 from widthwise.elastic.layer import StructuralDropout
+from widthwise.elastic.named_laws import LAWS, make_law
 from widthwise.elastic.nonfinite import find_nonfinite
 from widthwise.elastic.widths import HasWidths, Width, resolve_widths
 

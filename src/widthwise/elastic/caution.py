@@ -1,17 +1,43 @@
 """What a user is told of a width at which the network is less than it could be."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor
 
 from widthwise._shared import WidthWarning
 from widthwise.elastic.law import Law
 from widthwise.groups import Group, Groups
 
-__all__ = ["warn_of_statistics", "warn_of_unsound", "warn_of_untrained"]
+__all__ = ["warn_of_unsound", "warn_of_width"]
 
 
-def warn_of_untrained(widths: Mapping[str, int], groups: Groups, law: Law, *, stacklevel: int) -> None:
-    """Warn, in the caller `stacklevel` frames up, where a group keeps less than the law draws."""
+def warn_of_width(
+    widths: Mapping[str, int],
+    groups: Groups,
+    law: Law,
+    *,
+    advice: str | None,
+    own: Iterable[Tensor],
+    stacklevel: int,
+) -> None:
+    """Warn, in the caller `stacklevel` frames up, of what is wrong with a network at given widths.
+
+    Args:
+        widths: The units of each group.
+        groups: Of the network.
+        law: That it was trained with.
+        advice: How to get BatchNorm statistics of these widths; None where there is no need of them.
+        own: What octaves should have of their own by now.
+        stacklevel: 1 is the function that calls this one.
+    """
+    _warn_of_untrained(widths, groups, law, stacklevel=stacklevel + 1)
+    if advice is not None:
+        _warn_of_statistics(widths, groups, advice, stacklevel=stacklevel + 1)
+    _warn_of_missing_state(widths, groups, own, stacklevel=stacklevel + 1)
+
+
+def _warn_of_untrained(widths: Mapping[str, int], groups: Groups, law: Law, *, stacklevel: int) -> None:
     for group in groups:
         trained = group.units_at(law.lowest)
         if widths[group.name] < trained:
@@ -25,13 +51,26 @@ def warn_of_untrained(widths: Mapping[str, int], groups: Groups, law: Law, *, st
             return
 
 
-def warn_of_statistics(widths: Mapping[str, int], groups: Groups, advice: str, *, stacklevel: int) -> None:
-    """Warn, in the caller `stacklevel` frames up, of BatchNorm at a width that its statistics are not of."""
+def _warn_of_statistics(widths: Mapping[str, int], groups: Groups, advice: str, *, stacklevel: int) -> None:
     if widths != groups.sizes:
         warnings.warn(
             "expected BatchNorm statistics of the width that is run, got those of the full width, with which a "
             f"narrower network scores far too low; {advice}",
             WidthWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
+def _warn_of_missing_state(
+    widths: Mapping[str, int], groups: Groups, own: Iterable[Tensor], *, stacklevel: int
+) -> None:
+    own = list(own)
+    if own and widths != groups.sizes and not any(bool(tensor.detach().any()) for tensor in own):
+        warnings.warn(
+            "expected the elastic state of the law beside the weights that were loaded, got none; narrower widths miss "
+            "what they learned of their own: call model.load_elastic_state with what elastic_state() gave",
+            # A curve hides the other warnings, of which it has its own.
+            UserWarning,
             stacklevel=stacklevel + 1,
         )
 

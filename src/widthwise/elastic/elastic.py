@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from widthwise.elastic.caution import warn_of_statistics, warn_of_unsound, warn_of_untrained
+from widthwise.elastic.caution import warn_of_unsound, warn_of_width
 from widthwise.elastic.compilation import CompiledByWidth
 from widthwise.elastic.draw import check_generator
-from widthwise.elastic.law import Law, make_law
+from widthwise.elastic.law import Law
 from widthwise.elastic.make import make_engine
+from widthwise.elastic.named_laws import make_law
 from widthwise.elastic.objective import Criterion, combine_losses, loss_of, refuse_sandwich, split_batch
 from widthwise.elastic.order import By, Start, is_pretrained, sort_units
 from widthwise.elastic.presence import keep_present
@@ -38,10 +39,9 @@ __all__ = ["Elastic"]
 class Elastic(CompiledByWidth):
     """A network that runs at any widths with one set of parameters: its own.
 
-    In training each batch is split into `law.chunks` parts; one that is too small for that runs at as many of the drawn
-    widths as it has samples (with batch norm, pairs of samples), chosen at random. Batch norm uses the statistics of
-    each part, and its running statistics follow the part at full width; with one chunk they follow that one, for the
-    units that it keeps, but of a law with `widths` only the full ones.
+    In training each of `law.chunks` parts of a batch runs at a width that is drawn; one with fewer samples (with batch
+    norm, pairs of them) runs at some of these widths. Running statistics of batch norm follow what runs at full width;
+    those of a law with one chunk and no `widths` follow every call, for the units that it keeps.
 
     Args:
         net: Any module that torch.export can trace, or one with such a `submodule`, or one whose `groups` are named. It
@@ -53,7 +53,7 @@ class Elastic(CompiledByWidth):
             `{"blocks.{}.fc1.weight": "n _", "blocks.{}.fc1.bias": "n", "blocks.{}.fc2.weight": "_ n"}`. `{}` stands
             for one part of a name and makes a group for each; "(3 n 64)" is an axis of 3 x n x 64. `model.verify()`
             checks them.
-        law: From which training draws widths: "log_uniform", "uniform", "paper", or a `Law`.
+        law: From which training draws widths: a name of `LAWS` such as "default" or "paper", or a `Law`.
         batch_dim: The batch axis of the first input.
         stream: Whether residual streams shrink with a common width; None lets them, but not in a transformer, where
             they move by name only.
@@ -62,7 +62,7 @@ class Elastic(CompiledByWidth):
         freeze: Patterns of group or parameter names, as in a shell; what matches keeps its size.
         only: Such patterns; what matches none of them keeps its size.
         submodule: The name of the part that torch.export can trace, as in "encoder": it alone is elastic.
-        round_to: A fraction leaves a multiple of so many units (not of heads), at least one, or all.
+        round_to: A fraction leaves a multiple of so many units (not of heads), or all.
         strict: Whether torch.export reads the Python of the network instead of running it, which some networks need.
         start: "pretrained" for trained parameters: `sort()` puts the units of `net` in the order of their magnitude.
         carried: The input that is a state handed from call to call, by its name in `forward`, such as the hidden state
@@ -72,16 +72,12 @@ class Elastic(CompiledByWidth):
             that of rank 0, in their first call in training.
 
     Attributes:
-        net: As given.
-        law: From which training draws widths.
-        generator: What draws them.
-        unit_affine: The gains and biases of a law that has them, or None.
-        octave_weights: What is added to the weights, of a law that has that, or None.
+        net, law, generator: As given.
+        unit_affine, octave_weights: What the law learns for each octave of width, or None.
 
     Raises:
         TraceError: The network cannot be traced, or its batch axis is fixed or ambiguous.
-        GroupError: Nothing in the network can shrink, or `groups` do not
-            fit it or stand beside what needs a trace.
+        GroupError: Nothing in the network can shrink, or `groups` do not fit it or stand beside what needs a trace.
         WidthError: The law is none, or no width or rescale of it fits this network; or the generator is on a GPU.
 
     Example:
@@ -98,6 +94,7 @@ class Elastic(CompiledByWidth):
 
     num_steps: Tensor | None
     _widths: dict[str, int] | None = None
+    _has_loaded = False  # weights, and not yet the elastic state beside them
 
     def __init__(
         self,
@@ -105,7 +102,7 @@ class Elastic(CompiledByWidth):
         example_inputs: tuple[Any, ...] | dict[str, Any] | None = None,
         *,
         groups: Sequence[Declaration] | None = None,
-        law: str | Law = "log_uniform",
+        law: str | Law = "default",
         batch_dim: int = 0,
         stream: bool | None = None,
         queries: bool = False,
@@ -192,14 +189,11 @@ class Elastic(CompiledByWidth):
             WidthError: As for `widths`.
 
         Warns:
-            WidthWarning: A width below what the law draws, or one below full width in evaluation mode of a network with
-                BatchNorm.
+            WidthWarning: A width below what the law draws, or, in evaluation mode, below full width with BatchNorm.
+            UserWarning: The weights were loaded without the elastic state beside them.
         """
         widths = self.widths(width)
-        warn_of_untrained(widths, self.groups, self.law, stacklevel=2)
-        if not self.training and self.has_statistics:
-            advice = "take the network as model.extract(width, calibrate=loader)"
-            warn_of_statistics(widths, self.groups, advice, stacklevel=2)
+        self._warn_of(widths, None if self.training else "take the network as model.extract(width, calibrate=loader)")
         return self._keep_widths(widths)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -260,11 +254,10 @@ class Elastic(CompiledByWidth):
 
         Warns:
             WidthWarning: A width below what the law draws, or BatchNorm without `calibrate` below full width.
+            UserWarning: The weights were loaded without the elastic state beside them.
         """
         widths = self.widths(width)
-        warn_of_untrained(widths, self.groups, self.law, stacklevel=2)
-        if calibrate is None and self.has_statistics:
-            warn_of_statistics(widths, self.groups, "pass calibrate=loader, of training samples", stacklevel=2)
+        self._warn_of(widths, "pass calibrate=loader, of training samples" if calibrate is None else None)
         return self._engine.extract(widths, calibrate=calibrate, refit=refit, form=form)
 
     def macs(self, width: Width = 1.0) -> int:
@@ -317,19 +310,26 @@ class Elastic(CompiledByWidth):
     def load_elastic_state(self, state: Mapping[str, Tensor]) -> None:
         """Load what `elastic_state` gave; a WidthError where that is of another model or setting."""
         load_state(self, state)
+        self._has_loaded = False
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Return the network's own state dict: its keys and its shapes."""
         return self.net.state_dict(*args, **kwargs)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Load a state dict of the network."""
+        """Load a state dict of the network; `load_elastic_state` loads what belongs to it."""
+        self._has_loaded = True
         return self.net.load_state_dict(state_dict, strict=strict, assign=assign)
 
     def extra_repr(self) -> str:
         """Return the law and the groups on one line."""
         sizes = ", ".join(f"{group.name}: {group.size}" for group in self.groups)
         return f"groups=({sizes}), law={self.law}"
+
+    def _warn_of(self, widths: dict[str, int], advice: str | None) -> None:
+        own = self._engine.own_parameters() if self._has_loaded else []
+        advice = advice if self.has_statistics else None
+        warn_of_width(widths, self.groups, self.law, advice=advice, own=own, stacklevel=3)
 
     @contextmanager
     def _keep_widths(self, widths: dict[str, int]) -> Generator[Elastic]:
@@ -342,6 +342,7 @@ class Elastic(CompiledByWidth):
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         if self._widths is None:
             refuse_sandwich(self.law)
+            self._has_loaded = False
             with self._steps.take(self.law, self.generator, self.num_steps) as drawing:
                 return keep_present(self._engine.run_drawn(drawing, args, kwargs), self._engine.own_parameters())
         if self._widths == self.groups.sizes and not self.training:

@@ -3,13 +3,12 @@
 A draw gives each chunk of a batch one width per group. With several chunks the first runs at full width and the others
 take one width each from equal strata of the distribution, which removes most of the variance of the draw. The law of
 the publication [Knodt 2022, arXiv 2205.06906] is one of them; it draws each layer on its own and multiplies what is
-kept by full/kept. Laws of its relatives stand beside it, each as a value.
+kept by full/kept. `named_laws` has it, and those of its relatives, each as a value.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 from typing import Literal, final, get_args
 
 import torch
@@ -19,15 +18,16 @@ from widthwise.elastic.distillation import Distillation
 from widthwise.elastic.draw import check_generator, draw_positions, pick_units
 from widthwise.groups.width import check_count, units
 
-__all__ = ["LAWS", "Distribution", "Law", "Reach", "Rescale", "Sharing", "make_law"]
+__all__ = ["CHUNKS", "LOWEST", "Distribution", "Law", "Reach", "Rescale", "Sharing"]
 
 Distribution = Literal["log_uniform", "uniform", "uniform_below_full"]
 Sharing = Literal["shared", "jittered", "independent"]
 Rescale = Literal["none", "sqrt", "inverse"]
 Reach = Literal["all", "hidden", "head"]
 
-_LOWEST = 1 / 32
-_CHUNKS = 4
+# The smallest fraction drawn, unless a law says otherwise.
+LOWEST = 1 / 32
+CHUNKS = 4
 
 
 @final
@@ -79,11 +79,11 @@ class Law:
 
     distribution: Distribution = "log_uniform"
     sharing: Sharing = "shared"
-    lowest: float = _LOWEST
+    lowest: float = LOWEST
     p: float = 1.0
     step: int = 1
     rescale: Rescale = "none"
-    chunks: int | Literal["each"] = _CHUNKS
+    chunks: int | Literal["each"] = CHUNKS
     widths: int | tuple[float, ...] | None = None
     between: float = 0.0
     sandwich: int | None = None
@@ -98,7 +98,7 @@ class Law:
         if isinstance(self.widths, list | tuple):
             # A recipe gives a list; a law is hashable.
             fractions = _check_fractions(tuple(self.widths))
-            if self.lowest not in (_LOWEST, fractions[0]):
+            if self.lowest not in (LOWEST, fractions[0]):
                 raise WidthError(
                     f"lowest must be the first of widths, got {self.lowest!r} beside {fractions!r}; leave out lowest"
                 )
@@ -193,7 +193,7 @@ class Law:
         if not self.levels:
             return replace(self, lowest=floor)
         *truncated, full = self.levels
-        return replace(self, lowest=_LOWEST, widths=(*([f for f in truncated if f >= floor] or truncated[-1:]), full))
+        return replace(self, lowest=LOWEST, widths=(*([f for f in truncated if f >= floor] or truncated[-1:]), full))
 
     def _plan(self, batch: int | None) -> tuple[int, tuple[float, ...]]:
         """Return how many widths are random, and the fractions among which they are; none for all."""
@@ -224,28 +224,6 @@ class Law:
                 "train the network itself"
             )
         return spans
-
-
-def make_law(law: str | Law, **changes: object) -> Law:
-    """Return the law of that name, or the law itself, with `changes` of its settings.
-
-    Raises:
-        WidthError: Where the name or a setting is unknown, or a value is out of its range.
-
-    Example:
-        >>> make_law("paper", p=0.5).rescale
-        'inverse'
-    """
-    if not isinstance(law, Law) and (not isinstance(law, str) or law not in LAWS):
-        raise WidthError(f"law must be one of {', '.join(LAWS)}, or a Law, got {law!r}; use Law(...) for another")
-    known = [field.name for field in fields(Law)]
-    for name in changes:
-        if name not in known:
-            raise WidthError(f"a setting of a law must be one of {', '.join(known)}, got {name!r}; use one of these")
-    base = law if isinstance(law, Law) else LAWS[law]
-    # The lowest of a law that lists its widths belongs to that list.
-    moved = {"lowest": _LOWEST} if isinstance(base.widths, tuple) and "widths" in changes else {}
-    return replace(base, **{**moved, **changes})  # pyright: ignore[reportArgumentType]
 
 
 def _check(law: Law) -> None:
@@ -284,7 +262,7 @@ def _check_combination(law: Law) -> None:
             check_count("widths", law.widths, "use None to draw from all", least=2)
     if law.sandwich is not None:
         check_count("sandwich", law.sandwich, "use None to split the batch instead", least=2)
-        if law.chunks != _CHUNKS:
+        if law.chunks != CHUNKS:
             raise WidthError(
                 f"a sandwich must run whole batches, got chunks={law.chunks!r} beside sandwich={law.sandwich}; "
                 "leave out one of the two"
@@ -317,34 +295,3 @@ def _is_number(value: object) -> bool:
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise WidthError(f"{name} must be one of {', '.join(choices)}, got {value!r}; use one of these")
-
-
-LAWS: Mapping[str, Law] = MappingProxyType(
-    {
-        "log_uniform": Law(),
-        # Every octave as often as any other width: the first makes them good, the second what lies between.
-        "octaves": Law(chunks=1, widths=6, between=0.5, unit_affine=True),
-        "uniform": Law(distribution="uniform"),
-        # The publication draws from the lower bound of a layer on; 2^-16 rounds to one unit in groups of up to 98,303.
-        "paper": Law(
-            distribution="uniform_below_full", sharing="independent", lowest=2**-16, rescale="inverse", chunks=1
-        ),
-        # One width for each sample. The publication has every width; its blocks are these sixteen.
-        "triangular": Law(distribution="uniform", lowest=1 / 16, chunks="each", widths=16),
-        # One of five fractions per step, the same in all layers, as its figures have it.
-        "fjord": Law(widths=(0.2, 0.4, 0.6, 0.8, 1.0), chunks=1),
-        # The released settings of its MobileNets: four widths, from a quarter on.
-        "us_nets": Law(distribution="uniform", lowest=0.25, sandwich=4, distillation=Distillation()),
-        # One of four sizes of the feed-forward layers per step.
-        "matformer": Law(widths=(0.125, 0.25, 0.5, 1.0), chunks=1, reach="hidden"),
-        # Every halving of the last representation, on every sample, with one head: its "MRL-E".
-        "mrl": Law(lowest=1 / 256, widths=9, sandwich=9, reach="head"),
-    }
-)
-"""The laws by name.
-
-"log_uniform" is the default. The others but "octaves" are published ones at their own ranges of widths: "paper" with
-p = 1 [Knodt 2022], "triangular" [Staley and Markowitz 2022, arXiv 2205.01235], "fjord" [Horvath et al. 2021, arXiv
-2102.13451], "us_nets" [Yu and Huang 2019, arXiv 1903.05134], "matformer" [Devvrit et al. 2023, arXiv 2310.07707], "mrl"
-[Kusupati et al. 2022, arXiv 2205.13147]. `make_law("fjord", widths=...)` gives another range.
-"""

@@ -61,9 +61,11 @@ class Steps:
             WidthError: The law is not that of rank 0.
 
         Warns:
-            WidthWarning: The first batch is too small, or a group gets no gradients in the first steps.
+            WidthWarning: The first batch is too small, a group gets no gradients in the first steps, or what the law
+                learns is in no optimiser.
         """
         self._watch.look_at_gradients(self._engine.net, self._engine.groups)
+        self._watch.look_at_optimizer(self._engine.net, self._engine.own_parameters())
         # Before anything is remembered: what the processes agreed on stays, whatever becomes of the step.
         self._ranks.agree(law, generator)
         state, taken = generator.get_state(), None if num_steps is None else num_steps.clone()

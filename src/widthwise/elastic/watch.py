@@ -1,7 +1,8 @@
-"""Watch the first steps of a training: whether batches are large enough, and every width group learns.
+"""Watch the first steps of a training: whether batches are large enough, and everything learns.
 
 What makes the units of a group (the parameters of the module that it is named after) must get gradients; where it never
-does, its widths are those of units that nobody trained. Hooks tell, and are gone after a few steps.
+does, its widths are those of units that nobody trained. Hooks tell, and are gone after a few steps. What a law learns
+beside the network must be given to the optimiser: then it changes whenever the network does.
 """
 
 import warnings
@@ -31,6 +32,9 @@ class Watch:
         self._handles: list[RemovableHandle] = []
         self._num_backwards = 0
         self._has_gradients = False
+        self._num_changes = 0
+        self._sample: Tensor | None = None
+        self._has_seen_optimizer = False
 
     def look_at_batch(self, num_run: int, num_left_out: int) -> None:
         """Warn where the first batch is too small for all of the widths that are drawn for it.
@@ -50,6 +54,34 @@ class Watch:
                 f"expected batches with a sample for each of {num_run + num_left_out} chunks (two with batch norm), "
                 f"got one that is enough for {num_run}; chance decides which widths run, full width too: give larger "
                 f"batches, or Law(chunks={num_run})",
+                WidthWarning,
+                stacklevel=2,
+            )
+
+    def look_at_optimizer(self, net: nn.Module, own: Iterable[Tensor]) -> None:
+        """Warn, a few steps into training, where an optimiser changes the network and not what the law learns.
+
+        Args:
+            net: The network.
+            own: What the law learns beside it.
+
+        Warns:
+            WidthWarning: It does not.
+        """
+        if self._has_seen_optimizer:
+            return
+        learned = [tensor for tensor in own if tensor.requires_grad]
+        self._has_seen_optimizer = not learned or any(bool(tensor.detach().any()) for tensor in learned)
+        # Parameters have no mark of a change that all optimisers leave.
+        before, self._sample = self._sample, _take_sample(net)
+        if before is None or torch.equal(before, self._sample):
+            return
+        self._num_changes += any(tensor.grad is not None and bool(tensor.grad.any()) for tensor in learned)
+        if not self._has_seen_optimizer and self._num_changes >= _NUM_BACKWARDS:
+            self._has_seen_optimizer = True
+            warnings.warn(
+                "expected an optimiser of model.parameters(), got one that leaves out what the law learns for each "
+                "octave; build it from those, or take a law with unit_affine=False",
                 WidthWarning,
                 stacklevel=2,
             )
@@ -108,6 +140,12 @@ class Watch:
             (self._untrained or set()).discard(name)
 
         return note
+
+
+def _take_sample(net: nn.Module) -> Tensor:
+    """Return an entry of every parameter that is not divided among processes."""
+    whole = [p.detach() for p in net.parameters() if p.requires_grad and type(p.detach()) is Tensor]
+    return torch.cat([tensor.flatten()[:1].to("cpu", torch.float64) for tensor in whole]) if whole else torch.empty(0)
 
 
 def _find_makers(group: Group, parameters: dict[str, nn.Parameter]) -> list[nn.Parameter]:

@@ -144,7 +144,7 @@ class ElasticSection(_Section):
     with `round_to` a fraction leaves a multiple of so many units.
     """
 
-    law: str = "log_uniform"
+    law: str = "default"
     distribution: Distribution | None = None
     sharing: Sharing | None = None
     lowest: float | None = None
