@@ -152,6 +152,22 @@ def work(folder: Path, rank: int) -> None:
     torch.save(found, folder / f"{rank}.pt")
 
 
+def accelerate(folder: Path, rank: int) -> None:
+    from accelerate import Accelerator
+
+    model = make_model(0)
+    accelerator = Accelerator(cpu=True)
+    prepared, optimizer = accelerator.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    drawn: list[Any] = []
+    for step in range(len(SIZES)):
+        x, y = batch(step, rank)
+        accelerator.backward(cross_entropy(prepared(x), y))
+        optimizer.step()
+        optimizer.zero_grad()
+        drawn.append(model.last_widths)
+    torch.save({"outer": type(prepared).__name__, "drawn": drawn, "state": model.state_dict()}, folder / f"{rank}.pt")
+
+
 def die(rank: int) -> None:
     model = make_model(0)
     outer = DistributedDataParallel(model)
@@ -167,6 +183,8 @@ if __name__ == "__main__":
     dist.init_process_group("gloo")
     if sys.argv[2] == "work":
         work(Path(sys.argv[1]), dist.get_rank())
+    elif sys.argv[2] == "accelerate":
+        accelerate(Path(sys.argv[1]), dist.get_rank())
     else:
         die(dist.get_rank())
     dist.barrier()

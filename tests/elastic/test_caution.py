@@ -118,6 +118,12 @@ def test_weights_that_were_loaded_without_the_elastic_state_are_warned_of_where_
     assert caught[0].filename == __file__
 
 
+def test_weights_that_were_loaded_into_a_parent_are_warned_of_too() -> None:
+    model = make_affine()
+    nn.ModuleDict({"model": model}).load_state_dict(nn.ModuleDict({"model": make_affine()}).state_dict())
+    assert warnings_of(lambda: model.extract(0.5)) == [MISSING]
+
+
 def test_weights_with_their_elastic_state_in_any_order_are_not_warned_of() -> None:
     trained = make_affine()
     for tensor in trained.elastic_state().values():

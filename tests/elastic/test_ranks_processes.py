@@ -175,6 +175,17 @@ def test_unlike_laws_are_refused(ranks: list[dict[str, Any]]) -> None:
     assert ranks[1]["laws"].endswith("in rank 0; build the model alike in all of them")
 
 
+def test_accelerate_trains_the_same_weights_in_both_processes(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate", reason="needs accelerate: pip install 'widthwise[loops]'")
+    done = torchrun(tmp_path, "accelerate")
+    assert done.returncode == 0, done.stderr
+    ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    assert ranks[0]["outer"] == "DistributedDataParallel"
+    assert ranks[0]["drawn"] != ranks[1]["drawn"]
+    for name, tensor in ranks[0]["state"].items():
+        assert torch.equal(tensor, ranks[1]["state"][name])
+
+
 def test_a_killed_process_ends_the_job_with_its_name(tmp_path: Path) -> None:
     done = torchrun(tmp_path, "die")
     assert done.returncode != 0

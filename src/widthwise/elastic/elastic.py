@@ -74,6 +74,7 @@ class Elastic(CompiledByWidth):
     Attributes:
         net, law, generator: As given.
         unit_affine, octave_weights: What the law learns for each octave of width, or None.
+        awaits_state: Whether weights were loaded, and not yet the elastic state beside them.
 
     Raises:
         TraceError: The network cannot be traced, or its batch axis is fixed or ambiguous.
@@ -94,7 +95,7 @@ class Elastic(CompiledByWidth):
 
     num_steps: Tensor | None
     _widths: dict[str, int] | None = None
-    _has_loaded = False  # weights, and not yet the elastic state beside them
+    awaits_state: bool = False
 
     def __init__(
         self,
@@ -310,7 +311,7 @@ class Elastic(CompiledByWidth):
     def load_elastic_state(self, state: Mapping[str, Tensor]) -> None:
         """Load what `elastic_state` gave; a WidthError where that is of another model or setting."""
         load_state(self, state)
-        self._has_loaded = False
+        self.awaits_state = False
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Return the network's own state dict: its keys and its shapes."""
@@ -318,16 +319,15 @@ class Elastic(CompiledByWidth):
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Load a state dict of the network; `load_elastic_state` loads what belongs to it."""
-        self._has_loaded = True
+        self.awaits_state = True
         return self.net.load_state_dict(state_dict, strict=strict, assign=assign)
 
     def extra_repr(self) -> str:
         """Return the law and the groups on one line."""
-        sizes = ", ".join(f"{group.name}: {group.size}" for group in self.groups)
-        return f"groups=({sizes}), law={self.law}"
+        return f"groups=({', '.join(f'{group.name}: {group.size}' for group in self.groups)}), law={self.law}"
 
     def _warn_of(self, widths: dict[str, int], advice: str | None) -> None:
-        own = self._engine.own_parameters() if self._has_loaded else []
+        own = self._engine.own_parameters() if self.awaits_state else []
         advice = advice if self.has_statistics else None
         warn_of_width(widths, self.groups, self.law, advice=advice, own=own, stacklevel=3)
 
@@ -342,7 +342,7 @@ class Elastic(CompiledByWidth):
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         if self._widths is None:
             refuse_sandwich(self.law)
-            self._has_loaded = False
+            self.awaits_state = False
             with self._steps.take(self.law, self.generator, self.num_steps) as drawing:
                 return keep_present(self._engine.run_drawn(drawing, args, kwargs), self._engine.own_parameters())
         if self._widths == self.groups.sizes and not self.training:

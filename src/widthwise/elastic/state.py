@@ -46,6 +46,7 @@ def adopt_keys(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: A
     for key, tensor in collect_state(module).items():
         # Saved apart; loading them onto themselves keeps a strict parent from missing them.
         state_dict[prefix + key] = tensor
+    module.__dict__["awaits_state"] = True
 
 
 def _describe(state: Mapping[str, Tensor]) -> str:
