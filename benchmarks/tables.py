@@ -65,7 +65,8 @@ _PEERS = (
     "that has; as published, and from 1/32 on. What is lost is against a network trained alone at that width. The mean "
     "of all widths is that of the whole curve from 1/32 on, its largest fall that from one width to the next wider. "
     "Costs: forward multiply-accumulates, those of BatchNorm's statistics at each width among them; what the widths of "
-    "one step have in common is run, and counted, once. `mrl` is trained to cut what the last layer reads and scored "
+    "one step have in common is run, and counted, once. Each network trained alone has the best of two learning rates, "
+    "by the validation split. `mrl` is trained to cut what the last layer reads and scored "
     "like all others. The learning rate is that of ours for all but `paper`, which has its own."
 )
 _CONFIRMED = (

@@ -19,8 +19,8 @@ class PeerTask:
         words: What is trained on what, for the table.
         recipe: The name of the recipe.
         epochs: Of the plain training.
-        rate: The learning rate of the laws; `alone_rate` that of the networks of one width.
-        alone_rate: See `rate`.
+        rate: The learning rate of the laws.
+        alone_rates: Those of the networks of one width; each has the one that does best on the validation split.
         changes: What differs from the recipe.
         num_curve: Points of the curve, at equal distances from 1/32 to 1; None for every width.
         measure: "accuracy" in percent, or "perplexity", of which less is better.
@@ -31,7 +31,7 @@ class PeerTask:
     recipe: str
     epochs: int
     rate: float
-    alone_rate: float
+    alone_rates: tuple[float, ...]
     changes: tuple[str, ...] = ()
     num_curve: int | None = 32
     measure: Literal["accuracy", "perplexity"] = "accuracy"
@@ -47,7 +47,7 @@ TASKS: Mapping[str, PeerTask] = MappingProxyType(
             recipe="mnist-mlp",
             epochs=8,
             rate=5e-3,
-            alone_rate=1.2e-2,
+            alone_rates=(5e-3, 1.2e-2),
             num_curve=None,
         ),
         "fashion_mnist": PeerTask(
@@ -56,7 +56,7 @@ TASKS: Mapping[str, PeerTask] = MappingProxyType(
             recipe="fashion-mlp",
             epochs=8,
             rate=5e-3,
-            alone_rate=1.2e-2,
+            alone_rates=(5e-3, 1.2e-2),
             num_curve=None,
         ),
         "cifar_resnet": PeerTask(
@@ -65,7 +65,7 @@ TASKS: Mapping[str, PeerTask] = MappingProxyType(
             recipe="cifar-resnet",
             epochs=6,
             rate=1e-2,
-            alone_rate=1e-2,
+            alone_rates=(5e-3, 1e-2),
             changes=(
                 "model.settings.widths=[16, 32, 64]",
                 "model.settings.stem_stride=2",
@@ -81,7 +81,7 @@ TASKS: Mapping[str, PeerTask] = MappingProxyType(
             recipe="cifar-vit",
             epochs=6,
             rate=1e-3,
-            alone_rate=1e-3,
+            alone_rates=(1e-3, 2e-3),
             changes=(
                 "model.settings.patch=8",
                 "model.settings.width=64",
@@ -97,7 +97,7 @@ TASKS: Mapping[str, PeerTask] = MappingProxyType(
             recipe="shrec-pointnet",
             epochs=20,
             rate=3e-3,
-            alone_rate=3e-3,
+            alone_rates=(3e-3, 6e-3),
         ),
         "ptb_lstm": PeerTask(
             title="Penn Treebank, LSTM",
@@ -108,7 +108,7 @@ TASKS: Mapping[str, PeerTask] = MappingProxyType(
             recipe="ptb-lstm",
             epochs=3,
             rate=3e-3,
-            alone_rate=3e-3,
+            alone_rates=(3e-3, 6e-3),
             changes=("data.limit=5000",),
             num_curve=16,
             measure="perplexity",
@@ -122,7 +122,7 @@ TASKS: Mapping[str, PeerTask] = MappingProxyType(
             recipe="ptb-transformer",
             epochs=3,
             rate=1e-3,
-            alone_rate=1e-3,
+            alone_rates=(1e-3, 2e-3),
             changes=("data.limit=3000",),
             num_curve=16,
             measure="perplexity",

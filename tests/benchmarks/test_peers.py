@@ -4,9 +4,9 @@ import pytest
 
 from benchmarks.elastic import peers
 from benchmarks.elastic.laws import BUDGETS, DEFAULT, FULL_ROWS, PLAIN, PUBLISHED, ROWS
-from benchmarks.elastic.peers import choose_rows, find_epochs, list_keys, make_recipe
+from benchmarks.elastic.peers import choose_rows, find_epochs, list_keys, make_recipe, measure_alone
 from benchmarks.elastic.peers_table import brief_peers, draw_peers, losses_by_row
-from benchmarks.elastic.tasks import FRACTIONS, TASKS
+from benchmarks.elastic.tasks import FRACTIONS, TASKS, PeerTask
 from benchmarks.record import Cell, Record
 from widthwise._shared import RunError
 from widthwise.elastic import LAWS
@@ -121,13 +121,27 @@ def test_equal_macs_are_as_many_epochs_as_one_plain_training_pays(row: str) -> N
 
 
 def test_cells_are_listed_with_their_changes() -> None:
-    keys = list_keys((0,), ["octaves", "fjord"])
+    keys = list_keys((0,), ["octaves", "fjord"], (1e-3, 1e-2))
     assert [key["width"] for key in keys if key["row"] == "alone"] == list(FRACTIONS)
     assert len(keys) == len(FRACTIONS) + 2 * 3
     assert keys[0]["changes"] == ["model.width=1.0", "training.method=plain"]
-    confirmed = list_keys((0, 1), ["octaves", "fjord"], tier="confirm")
+    assert keys[0]["rates"] == [1e-3, 1e-2]
+    confirmed = list_keys((0, 1), ["octaves", "fjord"], (1e-3, 1e-2), tier="confirm")
     assert len(confirmed) == 2 * len(FRACTIONS) + 2 * 2
     assert {str(key.get("range", "to 1/32")) for key in confirmed} == {"to 1/32"}
+
+
+def test_a_network_alone_has_the_best_of_its_rates_by_the_validation_split(tmp_path: Path) -> None:
+    task = PeerTask(title="", words="", recipe="digits-mlp", epochs=1, rate=1e-3, alone_rates=(1e-6, 1e-2))
+    key = list_keys((0,), [], task.alone_rates)[1]
+    found = measure_alone(task, None, tmp_path, key)
+    validation, score = found["validation"], found["score"]
+    assert isinstance(validation, dict)
+    assert isinstance(score, dict)
+    assert found["rate"] == "0.01"
+    assert validation["1e-06"] < 30 < validation["0.01"]
+    assert score.keys() == {"0.5"}
+    assert score["0.5"] > 30
 
 
 def test_rows_are_chosen_by_task_tier_and_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
