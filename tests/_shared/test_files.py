@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import re
@@ -178,3 +179,31 @@ def test_a_file_has_the_permissions_of_any_other_whatever_the_writer_gives_it(tm
         temporary.unlink()
         temporary.touch(mode=0o600)
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_leaves_the_old_file_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    path = tmp_path / "curve.json"
+    path.write_text("old")
+    write_bytes = Path.write_bytes
+
+    def write_half(target: Path, content: bytes) -> int:
+        write_bytes(target, content[: len(content) // 2])
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+    with pytest.raises(CurveError) as caught:
+        write_text(path, "new and longer", error=CurveError)
+
+    assert str(caught.value) == (
+        f"expected to be able to write {path}, got: {os.strerror(code)}; free some space, or give another path"
+    )
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_another_error_of_a_block_stays_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), replace_file(tmp_path / "a.txt"):
+        (tmp_path / "none").read_text()

@@ -4,6 +4,7 @@ Reading goes with it: a JSON file of ours carries `schema`, an integer, and one 
 refused in one line.
 """
 
+import errno
 import json
 import os
 import secrets
@@ -15,6 +16,9 @@ from typing import cast
 from widthwise._shared.errors import RunError, WidthwiseError
 
 __all__ = ["read_json", "replace_file", "write_json", "write_text"]
+
+# No space left on the device, over the quota, or a file larger than there may be.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _MEND = "restore the file or make it again"
 _CHECK = "check that this is a file of widthwise"
@@ -32,7 +36,8 @@ def replace_file(path: str | os.PathLike[str], *, error: type[WidthwiseError] = 
         error: The class to raise where the file cannot be written.
 
     Raises:
-        WidthwiseError: Of class `error`, where the folder is missing or not writable, or `path` is a folder.
+        WidthwiseError: Of class `error`, where the folder is missing or not writable, `path` is a folder, or the disk
+            is full, which may show at any time in the block.
     """
     target = Path(path)
     if target.is_dir():
@@ -44,7 +49,12 @@ def replace_file(path: str | os.PathLike[str], *, error: type[WidthwiseError] = 
     except OSError as cause:
         raise error(_cannot_write(target, cause)) from cause
     try:
-        yield temporary
+        try:
+            yield temporary
+        except OSError as cause:
+            if cause.errno in _FULL:
+                raise error(_cannot_write(target, cause)) from cause
+            raise
         try:
             temporary.chmod(mode)  # some writers make a file of their own there, which only its owner may read
             _flush_to_disk(temporary)
@@ -130,7 +140,8 @@ def _schema_problem(found: object, expected: int, remedy: str) -> str | None:
 
 def _cannot_write(target: Path, cause: OSError) -> str:
     got = cause.strerror or cause
-    return f"expected to be able to write {target}, got: {got}; create the folder, or give another path"
+    advice = "free some space" if cause.errno in _FULL else "create the folder"
+    return f"expected to be able to write {target}, got: {got}; {advice}, or give another path"
 
 
 def _flush_to_disk(path: Path) -> None:
