@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from widthwise._shared import WidthwiseError
-from widthwise.measure import safetensors_bytes, state_on_disk
+from widthwise.measure import PRECISIONS, Precision, safetensors_bytes, state_on_disk
 
 INTEGERS = [
     torch.bool,
@@ -159,3 +159,39 @@ def test_a_lazy_module_that_never_ran_is_refused_by_name(net: nn.Module, name: s
     assert str(caught.value) == (
         f"expected tensors with a shape, got the uninitialised {name} of a lazy module; run the network once first"
     )
+
+
+# Other precisions
+
+
+def convert(net: nn.Module, dtype: torch.dtype) -> nn.Module:
+    state = {name: part.to(dtype) if part.is_floating_point() else part for name, part in net.state_dict().items()}
+    return make_holder({name.replace(".", "_"): tensor for name, tensor in state.items()})
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])
+def test_a_precision_gives_the_size_of_the_converted_file(precision: Precision, tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 7, 3), nn.BatchNorm2d(7), nn.Linear(5, 2).double())
+
+    written = bytes_of_a_written_file(convert(net, getattr(torch, precision)), tmp_path)
+    assert safetensors_bytes(net, precision=precision) == written
+
+
+def test_int8_weights_have_a_scale_for_each_row_and_the_rest_stays_float32(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 7, 3), nn.BatchNorm2d(7), nn.Linear(5, 2).half())
+    stored = make_holder({})
+    for name, tensor in net.state_dict().items():
+        place = name.replace(".", "_")
+        if tensor.dim() > 1:
+            stored.register_buffer(place, tensor.to(torch.int8))
+            stored.register_buffer(f"{place}_scale", torch.zeros(len(tensor)))
+        else:
+            stored.register_buffer(place, tensor.float() if tensor.is_floating_point() else tensor)
+
+    assert safetensors_bytes(net, precision="int8") == bytes_of_a_written_file(stored, tmp_path)
+
+
+def test_float32_of_a_float32_network_is_its_own_size() -> None:
+    net = nn.Linear(7, 5)
+    assert safetensors_bytes(net, precision="float32") == safetensors_bytes(net)
+    assert PRECISIONS == ("float32", "float16", "bfloat16", "int8")

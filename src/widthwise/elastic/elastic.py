@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from widthwise.elastic.caution import warn_of_unsound, warn_of_width
 from widthwise.elastic.compilation import CompiledByWidth
+from widthwise.elastic.costs import CostsByWidth
 from widthwise.elastic.draw import check_generator
 from widthwise.elastic.law import Law
 from widthwise.elastic.make import make_engine
@@ -26,7 +27,7 @@ from widthwise.elastic.order import By, Start, is_pretrained, sort_units
 from widthwise.elastic.presence import keep_present
 from widthwise.elastic.ranks import AcrossRanks, Ranks
 from widthwise.elastic.state import adopt_keys, collect_state, load_state
-from widthwise.elastic.step import Steps, mean_macs
+from widthwise.elastic.step import Steps
 from widthwise.elastic.unit_rate import UnitRates
 from widthwise.elastic.widths import Width, resolve_widths
 from widthwise.graph import as_example
@@ -36,7 +37,7 @@ from widthwise.slicing import Form, Verification
 __all__ = ["Elastic"]
 
 
-class Elastic(CompiledByWidth):
+class Elastic(CompiledByWidth, CostsByWidth):
     """A network that runs at any widths with one set of parameters: its own.
 
     In training each of `law.chunks` parts of a batch runs at a width that is drawn; one with fewer samples (with batch
@@ -260,14 +261,6 @@ class Elastic(CompiledByWidth):
         widths = self.widths(width)
         self._warn_of(widths, "pass calibrate=loader, of training samples" if calibrate is None else None)
         return self._engine.extract(widths, calibrate=calibrate, refit=refit, form=form)
-
-    def macs(self, width: Width = 1.0) -> int:
-        """Return the multiply-accumulates of one sample at a width."""
-        return self._engine.count_macs(self.widths(width))
-
-    def training_macs(self, *, num_draws: int = 256) -> float:
-        """Return the mean forward multiply-accumulates per sample under the law, from a generator of its own."""
-        return mean_macs(self._engine, self.law, num_draws)
 
     def verify(self, *, num_widths: int = 3, seed: int = 0) -> Verification:
         """Check the width groups on this network: shapes, order and values at random widths against independent forms.

@@ -15,6 +15,7 @@ from widthwise.elastic.octave_weights import OctaveWeights
 from widthwise.elastic.unit_affine import UnitAffine
 from widthwise.graph import Example
 from widthwise.groups import Groups
+from widthwise.measure import watch_peak_bytes
 from widthwise.slicing import Activation, Compilation, Form, Place, Units, Verification
 
 __all__ = ["Draw", "Engine"]
@@ -123,6 +124,11 @@ class Engine(ABC):
     @abstractmethod
     def count_macs(self, widths: Draw) -> int:
         """Return the multiply-accumulates of one sample."""
+
+    def count_memory(self, widths: Draw, batch: int) -> int:
+        """Return the most bytes that the values of one pass of so many samples take at a time, seen on a call."""
+        args, kwargs = self.example_batch(batch)
+        return watch_peak_bytes(self.extract(widths, calibrate=None, refit=None, form=None), args, kwargs)
 
     def count_stacked(self, parts: Sequence[Part]) -> list[int]:
         """Return the multiply-accumulates of one sample of each part, where all run on the same samples."""

@@ -11,7 +11,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from widthwise.graph import Example, silence
-from widthwise.measure import safetensors_bytes, state_on_disk
+from widthwise.measure import Precision, safetensors_bytes, state_on_disk
 from widthwise.slicing.formats.format import Format, Plain, Reader
 
 __all__ = ["PT", "SAFETENSORS", "exported_bytes"]
@@ -20,21 +20,22 @@ __all__ = ["PT", "SAFETENSORS", "exported_bytes"]
 _LONGEST = {"made_by": 32, "torch": 32, "score": 24}
 
 
-def exported_bytes(net: torch.nn.Module, widths: Mapping[str, int]) -> int:
+def exported_bytes(net: torch.nn.Module, widths: Mapping[str, int], precision: Precision | None = None) -> int:
     """Return the bytes that an export of `net` as .safetensors has, whatever versions write it, scored or not.
 
     Args:
         net: The network.
         widths: Units per group, which its file names among its facts.
+        precision: How its weights are stored; None for as they are.
     """
-    return _file_bytes(net, json.dumps(dict(widths)))
+    return _file_bytes(net, json.dumps(dict(widths)), precision)
 
 
-def _file_bytes(net: torch.nn.Module, widths: str) -> int:
+def _file_bytes(net: torch.nn.Module, widths: str, precision: Precision | None = None) -> int:
     longest = {"widths": widths, **{name: "x" * length for name, length in _LONGEST.items()}}
     header = json.dumps({"__metadata__": longest}, separators=(",", ":"), ensure_ascii=False)
     # The braces around it are those of the whole header; one comma comes after it.
-    return safetensors_bytes(net, room=len(header.encode()) - 1)
+    return safetensors_bytes(net, room=len(header.encode()) - 1, precision=precision)
 
 
 def _write_safetensors(plain: Plain, path: Path) -> None:
