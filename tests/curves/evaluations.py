@@ -1,5 +1,7 @@
 """Scores for a curve of the stand-in, good ones and failing ones."""
 
+import math
+
 import torch
 from torch import nn
 
@@ -24,6 +26,10 @@ def fails_below(units: int, result: object = None) -> Evaluate:
         return result  # pyright: ignore[reportReturnType]
 
     return evaluate
+
+
+def fails_at(units: int) -> Evaluate:
+    return lambda net: math.nan if net[0].out_features == units else 0.5
 
 
 def short_time_latency(net: nn.Module, example_args: tuple[object, ...], **settings: object) -> Latency:

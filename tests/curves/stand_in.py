@@ -56,6 +56,11 @@ class StandIn:
         first, second = self.widths(width).values()
         return INPUTS * first + first * second + second * OUTPUTS
 
+    def memory_bytes(self, width: float | Mapping[str, int | float] | Point, /) -> int:
+        """The input, which stays, and the two activations of a layer."""
+        first, second = self.widths(width).values()
+        return 4 * (INPUTS + max(2 * first, first + second, 2 * second, second + OUTPUTS))
+
     def example_batch(self, size: int, /) -> tuple[tuple[object, ...], dict[str, object]]:
         return (torch.zeros(size, INPUTS),), {}
 

@@ -101,6 +101,7 @@ def test_the_file_is_json_of_schema_one(tmp_path: Path) -> None:
         "fingerprint",
         "is_calibrated",
         "environment",
+        "directions",
         "points",
     ]
 
@@ -181,3 +182,26 @@ def test_a_file_of_another_schema_is_refused(tmp_path: Path) -> None:
         Curve.load(path)
 
     assert str(caught.value) == f"curve: expected schema 1 in {path}, got schema 2; update widthwise to read it"
+
+
+OLD = """{"schema": 1, "name": "loss", "higher_is_better": false, "fingerprint": null, "is_calibrated": false,
+ "environment": {"torch": "2"}, "points": [{"width": 1.0, "widths": {"fc1": 8}, "score": 0.5,
+ "scores": {"loss": 0.5, "other": 1.0}, "params": 10, "macs": 9, "bytes": 40, "latency_ms": null,
+ "latency_range_ms": null}]}"""
+
+
+def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    (tmp_path / "curve.json").write_text(OLD)
+    curve = Curve.load(tmp_path / "curve.json")
+
+    assert curve.full is not None
+    assert (curve.full.memory_bytes, curve.full.errors, curve.full.bytes_by_dtype) == (None, {}, {})
+    assert curve.directions == {"loss": False}
+
+
+def test_damaged_directions_are_refused(tmp_path: Path) -> None:
+    content = {**CURVE.to_dict(), "directions": {"accuracy": "up"}}
+    with pytest.raises(CurveError, match="expected accuracy to be true or false, got 'up'; the curve is damaged"):
+        Curve.from_dict(content)
+    with pytest.raises(CurveError, match="expected directions to be an object, got 3; the curve is damaged"):
+        Curve.from_dict({**content, "directions": 3})

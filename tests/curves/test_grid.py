@@ -7,7 +7,7 @@ import pytest
 from tests.curves.stand_in import StandIn
 from widthwise._shared import CurveError, WidthError
 from widthwise.curves import Point
-from widthwise.curves.grid import half_octaves, make_candidates, warn_of_untrained
+from widthwise.curves.grid import half_octaves, make_candidates, octaves, warn_of_untrained
 
 POINT = Point(width=0.5, widths={"fc1": 16, "fc2": 8}, score=0.0, params=1, macs=1, bytes=1)
 
@@ -97,3 +97,9 @@ def test_a_fraction_below_the_lowest_that_rounds_to_a_trained_network_is_not_war
         warn_of_untrained(model, make_candidates(model, [0.124]), 1 / 8)
 
     assert caught == []
+
+
+def test_octaves_are_every_other_half_octave() -> None:
+    assert octaves(1 / 32) == half_octaves(1 / 32)[::2]
+    assert octaves(0.2) == [1.0, 0.5, 0.25, 0.2]
+    assert octaves(1.0) == [1.0]

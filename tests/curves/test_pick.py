@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -192,7 +193,7 @@ def test_no_limit_is_refused() -> None:
 
     assert str(caught.value) == (
         "expected at least one limit to pick a point by, got none; "
-        "set one of max_params, max_macs, max_bytes, max_latency_ms, min_score, max_drop"
+        "set one of max_params, max_macs, max_bytes, max_latency_ms, max_memory, min_score, max_drop"
     )
 
 
@@ -252,3 +253,26 @@ def test_a_latency_that_nobody_measured_cannot_be_limited() -> None:
         "expected a curve with latencies for max_latency_ms, got none at width 0.5; "
         "measure the curve again with latency=True"
     )
+
+
+def test_memory_is_a_cost_like_others() -> None:
+    points = [replace(point, memory_bytes=8 * point.params) for point in POINTS]
+
+    assert choose(points, max_memory=8 * 9000) is points[1]
+    with pytest.raises(NoPointError) as caught:
+        choose(points, max_memory=10_000)
+    assert str(caught.value).startswith(
+        "no point has at most 10,000 bytes of activations; the nearest is width 0.03125 with 18,512 bytes of "
+        "activations (score 0.41); ask for max_memory=18512 or train with"
+    )
+
+
+def test_a_curve_without_memory_says_how_to_get_it() -> None:
+    with pytest.raises(CurveError) as caught:
+        choose(max_memory=1000)
+    assert str(caught.value) == (
+        "expected a curve with memory for max_memory, got none at width 0.03125; "
+        "measure the curve again, which adds it without scoring anything"
+    )
+    with pytest.raises(CurveError, match="expected max_memory to be a positive number, got 0; give such a number"):
+        Limits(max_memory=0)

@@ -32,6 +32,11 @@ points = st.builds(
     bytes=st.integers(0, 10**12),
     latency_ms=st.none() | st.floats(0, 1e6),
     latency_range_ms=st.none() | st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)),
+    latency_device=st.none() | st.text(max_size=4),
+    memory_bytes=st.none() | st.integers(0, 10**12),
+    bytes_by_dtype=st.dictionaries(st.text(max_size=4), st.integers(0, 999), max_size=3),
+    errors=st.dictionaries(st.text(max_size=4), finite, max_size=3),
+    drop_errors=st.dictionaries(st.text(max_size=4), finite, max_size=3),
 )
 
 
@@ -87,3 +92,27 @@ def test_a_missing_entry_is_refused_by_name(name: str) -> None:
 
     with pytest.raises(CurveError, match=rf"^expected {name} of a point to be .*, got None; the curve is damaged"):
         Point.from_dict(content)
+
+
+def test_a_point_of_an_earlier_version_reads_back_with_less_in_it() -> None:
+    content = POINT.to_dict()
+    for name in ("latency_device", "memory_bytes", "bytes_by_dtype", "errors", "drop_errors"):
+        del content[name]
+
+    assert Point.from_dict(content) == POINT
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "message"),
+    [
+        ("latency_device", 3, "expected latency_device of a point to be a string, got 3"),
+        ("memory_bytes", -1, "expected memory_bytes of a point to be a non-negative integer, got -1"),
+        ("bytes_by_dtype", [1], "expected bytes_by_dtype of a point to be an object, got [1]"),
+        ("errors", {"accuracy": "x"}, "expected accuracy of a point to be a finite number, got 'x'"),
+        ("drop_errors", 0.5, "expected drop_errors of a point to be an object, got 0.5"),
+    ],
+)
+def test_damage_in_what_is_optional_is_found_too(entry: str, value: object, message: str) -> None:
+    with pytest.raises(CurveError) as caught:
+        Point.from_dict({**POINT.to_dict(), entry: value})
+    assert str(caught.value) == f"{message}; the curve is damaged: measure it again"

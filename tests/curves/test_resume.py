@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from tests.curves.evaluations import BATCH, fails_below, first_output, short_time_latency
+from tests.curves.evaluations import BATCH, fails_at, fails_below, first_output, short_time_latency
 from tests.curves.stand_in import StandIn
 from widthwise._shared import CurveError
-from widthwise.curves import Curve, Score, curve, sweep
+from widthwise.curves import Curve, Score, curve, plan
 
 
 def test_a_finished_curve_is_in_its_file(model: StandIn, tmp_path: Path) -> None:
@@ -22,13 +22,13 @@ def test_a_finished_curve_is_in_its_file(model: StandIn, tmp_path: Path) -> None
 def test_an_interrupted_curve_goes_on_where_it_stopped(model: StandIn, tmp_path: Path) -> None:
     path = tmp_path / "curve.json"
     with pytest.raises(CurveError):
-        curve(model, fails_below(20, math.nan), widths=[1.0, 0.75, 0.5, 0.25], latency=False, path=path)
-    assert [point.width for point in Curve.load(path)] == [0.75, 1.0]
+        curve(model, fails_at(16), widths=[1.0, 0.75, 0.5, 0.25], latency=False, path=path)
+    assert [point.width for point in Curve.load(path)] == [0.25, 0.75, 1.0]
     model.calls.clear()
 
     found = curve(model, fails_below(0), widths=[1.0, 0.75, 0.5, 0.25], latency=False, path=path)
 
-    assert [units["fc1"] for units in model.calls] == [16, 8]
+    assert [units["fc1"] for units in model.calls] == [16]
     assert [point.width for point in found] == [0.25, 0.5, 0.75, 1.0]
 
 
@@ -43,7 +43,7 @@ def test_points_of_the_file_stay_beside_new_ones(model: StandIn, tmp_path: Path)
 def test_a_finished_point_without_its_latency_or_a_new_score_is_measured_again(
     model: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "time_latency", short_time_latency)
+    monkeypatch.setattr(plan, "time_latency", short_time_latency)
     path = tmp_path / "curve.json"
     curve(model, first_output, widths=[0.5], latency=False, path=path)
 
@@ -151,3 +151,17 @@ def test_a_missing_folder_is_found_before_the_work(model: StandIn, tmp_path: Pat
         f"expected a folder to write curve.json into, got none at {tmp_path / 'absent'}; create it first"
     )
     assert model.calls == []
+
+
+def test_memory_is_added_to_points_of_an_earlier_version_and_nothing_is_scored(model: StandIn, tmp_path: Path) -> None:
+    path = tmp_path / "curve.json"
+    found = curve(model, first_output, widths=[1.0, 0.5], latency=False, path=path)
+    content = json.loads(path.read_text())
+    for point in content["points"]:
+        del point["memory_bytes"]
+    path.write_text(json.dumps(content))
+    model.calls.clear()
+
+    assert curve(model, first_output, widths=[1.0, 0.5], latency=False, path=path) == found
+    assert model.calls == []
+    assert Curve.load(path) == found

@@ -164,3 +164,10 @@ def test_a_score_without_a_name_is_refused() -> None:
         Score(is_right, [], name="")
 
     assert str(caught.value) == 'expected a name for the score, got ""; give it a word such as "accuracy"'
+
+
+def test_all_samples_are_those_of_every_batch() -> None:
+    score = Score(lambda _net, batch: batch, [torch.tensor([3, 1]), torch.tensor([2])])
+
+    assert score.all_samples(nn.Identity()).tolist() == [3.0, 1.0, 2.0]
+    assert score(nn.Identity()) == 2.0

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from tests.curves.evaluations import BATCH, fails_below, first_output, short_time_latency
 from tests.curves.stand_in import StandIn
 from widthwise._shared import CurveError, WidthError
-from widthwise.curves import Score, curve, sweep
+from widthwise.curves import Score, curve, plan
 from widthwise.elastic import Elastic
 from widthwise.measure import count_parameters
 from widthwise.slicing.formats import exported_bytes
@@ -99,7 +99,7 @@ def test_more_scores_are_kept_beside_the_first(model: StandIn) -> None:
 def test_latency_is_of_one_sample_on_one_thread(model: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[list[int], int]] = []
     model.net.register_forward_pre_hook(lambda _net, args: seen.append((list(args[0].shape), torch.get_num_threads())))
-    monkeypatch.setattr(sweep, "time_latency", short_time_latency)
+    monkeypatch.setattr(plan, "time_latency", short_time_latency)
 
     point = curve(model, lambda _net: 0.5, widths=[0.5]).points[0]
 

@@ -1,10 +1,24 @@
 """Score and costs of every width of a trained model, and the choice of one of them under a budget."""
 
+from widthwise.curves.cost import COST_WORDS, Cost, cost_of
 from widthwise.curves.curve import Curve
 from widthwise.curves.pick import Limits
 from widthwise.curves.point import Point
 from widthwise.curves.score import Score
 from widthwise.curves.sweep import curve
-from widthwise.curves.table import align_cells
+from widthwise.curves.table import align_cells, join_cells
+from widthwise.curves.uncertainty import half_band
 
-__all__ = ["Curve", "Limits", "Point", "Score", "align_cells", "curve"]
+__all__ = [
+    "COST_WORDS",
+    "Cost",
+    "Curve",
+    "Limits",
+    "Point",
+    "Score",
+    "align_cells",
+    "cost_of",
+    "curve",
+    "half_band",
+    "join_cells",
+]

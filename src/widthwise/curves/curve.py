@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar, cast, final
 
 from widthwise._shared import CurveError, read_json, write_json
+from widthwise.curves.cost import Cost, check_cost
+from widthwise.curves.front import find_front
 from widthwise.curves.pick import Limits, choose_point
 from widthwise.curves.point import Point
 from widthwise.curves.table import align_cells, make_cells
@@ -30,6 +32,7 @@ class Curve:
         fingerprint: Tells the weights that were measured from others; None where that was not asked for.
         is_calibrated: Whether BatchNorm statistics were measured again at each width.
         environment: Versions and machine that the numbers come from.
+        directions: For every score of the points by name, whether higher is better; `name` is always among them.
 
     Raises:
         CurveError: Where there is no point, or two of the same widths.
@@ -41,6 +44,7 @@ class Curve:
     fingerprint: str | None = None
     is_calibrated: bool = False
     environment: dict[str, object] = field(default_factory=dict[str, object])
+    directions: dict[str, bool] = field(default_factory=dict[str, bool])
 
     def __post_init__(self) -> None:
         """Put the points in order, and refuse a curve that cannot be picked from."""
@@ -53,6 +57,7 @@ class Curve:
                     f"expected each widths once in a curve, got {point.label} twice; leave one of the two out"
                 )
         object.__setattr__(self, "points", ordered)
+        object.__setattr__(self, "directions", {**self.directions, self.name: self.higher_is_better})
 
     @property
     def full(self) -> Point | None:
@@ -66,6 +71,7 @@ class Curve:
         max_macs: int | None = None,
         max_bytes: int | None = None,
         max_latency_ms: float | None = None,
+        max_memory: int | None = None,
         min_score: float | None = None,
         max_drop: float | str | None = None,
     ) -> Point:
@@ -80,6 +86,7 @@ class Curve:
             max_macs: Most multiply-accumulate operations per sample.
             max_bytes: Largest .safetensors file, as `export` writes it.
             max_latency_ms: Longest median time of one pass, batch 1, one thread.
+            max_memory: Most bytes that the values of one pass take at a time, at batch 1; weights come on top.
             min_score: Worst score: the least where higher is better, else the greatest.
             max_drop: Most that the score may be worse than at full width, in its own unit, or relative to it as in
                 "1%".
@@ -93,10 +100,31 @@ class Curve:
             max_macs=max_macs,
             max_bytes=max_bytes,
             max_latency_ms=max_latency_ms,
+            max_memory=max_memory,
             min_score=min_score,
             max_drop=max_drop,
         )
         return choose_point(self.points, limits, higher_is_better=self.higher_is_better)
+
+    def front(self, cost: Cost = "params") -> "Curve":
+        """Return the curve of the points that no other beats: none that costs no more and scores no less.
+
+        Args:
+            cost: "params", "macs", "bytes", "memory_bytes" or "latency_ms".
+
+        Raises:
+            CurveError: Where a point does not know that cost.
+
+        Example:
+            >>> small, dear, good = (
+            ...     Point(width=None, widths={"fc1": n}, score=score, params=n, macs=n, bytes=n)
+            ...     for n, score in ((1, 0.5), (2, 0.4), (3, 0.6))
+            ... )
+            >>> [point.params for point in Curve(points=(small, dear, good)).front()]
+            [1, 3]
+        """
+        found = find_front(self.points, check_cost(cost), higher_is_better=self.higher_is_better)
+        return replace(self, points=tuple(found))
 
     def cells(self) -> list[list[str]]:
         """Return the table as rows of text, the first one the header."""
@@ -132,6 +160,7 @@ class Curve:
             "fingerprint": self.fingerprint,
             "is_calibrated": self.is_calibrated,
             "environment": dict(self.environment),
+            "directions": dict(self.directions),
             "points": [point.to_dict() for point in self.points],
         }
 
@@ -151,6 +180,7 @@ class Curve:
             fingerprint=None if fingerprint is None else _entry(content, "fingerprint", str, "a string"),
             is_calibrated=_entry(content, "is_calibrated", bool, "true or false"),
             environment=cast("dict[str, object]", _entry(content, "environment", dict, "an object")),
+            directions=_directions(content.get("directions", {})),
         )
 
     def __len__(self) -> int:
@@ -172,6 +202,11 @@ def _point(content: object) -> Point:
     if not isinstance(content, dict):
         raise CurveError(f"expected points to be objects, got {content!r}; the curve is damaged: measure it again")
     return Point.from_dict(cast("dict[str, object]", content))
+
+
+def _directions(value: object) -> dict[str, bool]:
+    found: dict[str, object] = _entry({"directions": value}, "directions", dict, "an object")
+    return {name: _entry(found, name, bool, "true or false") for name in found}
 
 
 def _entry(content: Mapping[str, object], key: str, kind: type[_Kind], expected: str) -> _Kind:

@@ -9,7 +9,7 @@ from typing import Protocol, final
 from widthwise._shared import CurveError, WidthWarning
 from widthwise.curves.point import Point
 
-__all__ = ["Candidate", "HasWidths", "Width", "half_octaves", "make_candidates", "warn_of_untrained"]
+__all__ = ["Candidate", "HasWidths", "Width", "half_octaves", "make_candidates", "octaves", "warn_of_untrained"]
 
 # What a model accepts as a width: a fraction of every group, units or fractions by group, a point of a curve.
 Width = float | Mapping[str, int | float] | Point
@@ -44,11 +44,17 @@ def half_octaves(lowest: float) -> list[float]:
         >>> half_octaves(0.4)
         [1.0, 0.7071067811865476, 0.5, 0.4]
     """
-    if not 0 < lowest <= 1:
-        raise CurveError(f"expected the smallest width to lie in (0, 1], got {lowest!r}; check the law of the model")
-    fractions = [2.0 ** (-step / 2) for step in range(math.floor(-2 * math.log2(lowest)) + 1)]
-    # A lowest fraction that was computed, such as 1 / sqrt(8), may miss its half octave by a rounding error.
-    return fractions if math.isclose(fractions[-1], lowest) else [*fractions, lowest]
+    return _steps(lowest, 2)
+
+
+def octaves(lowest: float) -> list[float]:
+    """Return 1, 1/2, 1/4, ... down to `lowest`, and `lowest` itself.
+
+    Example:
+        >>> octaves(0.2)
+        [1.0, 0.5, 0.25, 0.2]
+    """
+    return _steps(lowest, 1)
 
 
 def make_candidates(model: HasWidths, widths: Iterable[Width]) -> list[Candidate]:
@@ -83,6 +89,14 @@ def warn_of_untrained(model: HasWidths, candidates: Iterable[Candidate], lowest:
             WidthWarning,
             stacklevel=3,
         )
+
+
+def _steps(lowest: float, per_octave: int) -> list[float]:
+    if not 0 < lowest <= 1:
+        raise CurveError(f"expected the smallest width to lie in (0, 1], got {lowest!r}; check the law of the model")
+    fractions = [2.0 ** (-step / per_octave) for step in range(math.floor(-per_octave * math.log2(lowest)) + 1)]
+    # A lowest fraction that was computed, such as 1 / sqrt(8), may miss its step by a rounding error.
+    return fractions if math.isclose(fractions[-1], lowest) else [*fractions, lowest]
 
 
 def _fraction(width: Width) -> float | None:

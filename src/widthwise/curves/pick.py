@@ -26,6 +26,7 @@ class Limits:
         max_macs: Most multiply-accumulate operations per sample.
         max_bytes: Largest .safetensors file, as `export` writes it.
         max_latency_ms: Longest median time of one pass, batch 1 and one thread.
+        max_memory: Most bytes that the values of one pass take at a time, batch 1, weights left out.
         min_score: Worst score: the least where higher is better, else the greatest.
         max_drop: Most that the score may be worse than at full width, in the score's own unit; "1%" is relative to the
             score there.
@@ -38,6 +39,7 @@ class Limits:
     max_macs: int | None = None
     max_bytes: int | None = None
     max_latency_ms: float | None = None
+    max_memory: int | None = None
     min_score: float | None = None
     max_drop: float | str | None = None
 
@@ -46,7 +48,7 @@ class Limits:
         names = [entry.name for entry in fields(self)]
         if all(getattr(self, name) is None for name in names):
             raise CurveError(f"expected at least one limit to pick a point by, got none; set one of {', '.join(names)}")
-        for name in ("max_params", "max_macs", "max_bytes", "max_latency_ms"):
+        for name in ("max_params", "max_macs", "max_bytes", "max_latency_ms", "max_memory"):
             limit = getattr(self, name)
             if limit is not None and not (_is_number(limit) and limit > 0):
                 raise CurveError(f"expected {name} to be a positive number, got {limit!r}; give such a number")
@@ -139,6 +141,8 @@ def _make_rules(points: Sequence[Point], limits: Limits, higher_is_better: bool)
         rules.append(_count_rule("max_bytes", "bytes", limits.max_bytes, lambda point: point.bytes))
     if limits.max_latency_ms is not None:
         rules.append(_latency_rule(points, limits.max_latency_ms))
+    if limits.max_memory is not None:
+        rules.append(_memory_rule(points, limits.max_memory))
     if limits.min_score is not None:
         rules.append(_score_rule(points, limits.min_score, higher_is_better))
     if limits.max_drop is not None:
@@ -178,6 +182,20 @@ def _latency_rule(points: Sequence[Point], most: float) -> _Rule:
         has=lambda point: f"{_rounded(latency(point), up=True)} ms",
         ask=lambda point: _rounded(latency(point), up=True),
     )
+
+
+def _memory_rule(points: Sequence[Point], most: int) -> _Rule:
+    def memory(point: Point) -> int:
+        if point.memory_bytes is None:
+            raise CurveError(
+                f"expected a curve with memory for max_memory, got none at width {point.label}; "
+                "measure the curve again, which adds it without scoring anything"
+            )
+        return point.memory_bytes
+
+    for point in points:
+        memory(point)
+    return _count_rule("max_memory", "bytes of activations", most, memory)
 
 
 def _score_rule(points: Sequence[Point], bound: float, higher_is_better: bool) -> _Rule:

@@ -26,6 +26,12 @@ class Point:
         bytes: Size of the .safetensors file that `export` writes, to the byte.
         latency_ms: Median time of one pass at batch 1 on one thread, in milliseconds; None where it was not measured.
         latency_range_ms: 10th and 90th percentile of that time.
+        latency_device: The kind of device that it was measured on, such as "cpu" or "cuda".
+        memory_bytes: Most bytes that the values of one pass take at a time, at batch 1, weights left out; None where
+            that is not known.
+        bytes_by_dtype: Size of the .safetensors file where the weights are stored as another dtype, by its name.
+        errors: Standard error of every score that is a mean over samples, by name.
+        drop_errors: Standard error of the difference of such a score to that of full width on the same samples.
     """
 
     width: float | None
@@ -37,6 +43,21 @@ class Point:
     bytes: int
     latency_ms: float | None = None
     latency_range_ms: tuple[float, float] | None = None
+    latency_device: str | None = None
+    memory_bytes: int | None = None
+    bytes_by_dtype: dict[str, int] = field(default_factory=dict[str, int])
+    errors: dict[str, float] = field(default_factory=dict[str, float])
+    drop_errors: dict[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of one sample: two for each multiply-accumulate, and none for what `macs` omits.
+
+        Example:
+            >>> Point(width=0.25, widths={"fc1": 64}, score=0.9, params=5, macs=4, bytes=20).flops
+            8
+        """
+        return 2 * self.macs
 
     @property
     def label(self) -> str:
@@ -62,27 +83,36 @@ class Point:
             "bytes": self.bytes,
             "latency_ms": self.latency_ms,
             "latency_range_ms": None if self.latency_range_ms is None else list(self.latency_range_ms),
+            "latency_device": self.latency_device,
+            "memory_bytes": self.memory_bytes,
+            "bytes_by_dtype": dict(self.bytes_by_dtype),
+            "errors": dict(self.errors),
+            "drop_errors": dict(self.drop_errors),
         }
 
     @classmethod
     def from_dict(cls, content: Mapping[str, object]) -> "Point":
-        """Return the point that `to_dict` turned into `content`.
+        """Return the point that `to_dict` turned into `content`, or an earlier version of it, which said less.
 
         Raises:
             CurveError: Where an entry is missing or is not of its type.
         """
-        width = content.get("width")
-        latency = content.get("latency_ms")
+        width, latency, memory = (content.get(name) for name in ("width", "latency_ms", "memory_bytes"))
         return cls(
             width=None if width is None else _number(width, "width"),
-            widths={group: _count(units, group) for group, units in _mapping(content.get("widths"), "widths").items()},
+            widths=_counts(content.get("widths"), "widths"),
             score=_number(content.get("score"), "score"),
-            scores={name: _number(score, name) for name, score in _mapping(content.get("scores"), "scores").items()},
+            scores=_numbers(content.get("scores"), "scores"),
             params=_count(content.get("params"), "params"),
             macs=_count(content.get("macs"), "macs"),
             bytes=_count(content.get("bytes"), "bytes"),
             latency_ms=None if latency is None else _number(latency, "latency_ms"),
             latency_range_ms=_range(content.get("latency_range_ms")),
+            latency_device=_word(content.get("latency_device"), "latency_device"),
+            memory_bytes=None if memory is None else _count(memory, "memory_bytes"),
+            bytes_by_dtype=_counts(content.get("bytes_by_dtype", {}), "bytes_by_dtype"),
+            errors=_numbers(content.get("errors", {}), "errors"),
+            drop_errors=_numbers(content.get("drop_errors", {}), "drop_errors"),
         )
 
 
@@ -102,6 +132,20 @@ def _mapping(value: object, name: str) -> dict[str, object]:
     if isinstance(value, Mapping):
         return dict(cast("Mapping[str, object]", value))
     raise _damaged(name, "an object", value)
+
+
+def _numbers(value: object, name: str) -> dict[str, float]:
+    return {key: _number(each, key) for key, each in _mapping(value, name).items()}
+
+
+def _counts(value: object, name: str) -> dict[str, int]:
+    return {key: _count(each, key) for key, each in _mapping(value, name).items()}
+
+
+def _word(value: object, name: str) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise _damaged(name, "a string", value)
 
 
 def _range(value: object) -> tuple[float, float] | None:

@@ -1,7 +1,7 @@
 """What a file already holds of a curve, so that a sweep goes on where it stopped."""
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -10,7 +10,7 @@ from widthwise._shared import CurveError
 from widthwise.curves.curve import Curve
 from widthwise.curves.point import Point
 
-__all__ = ["Header", "Key", "check_folder", "read_finished", "widths_key"]
+__all__ = ["Header", "Key", "check_folder", "read_started", "widths_key"]
 
 # The widths of a point, as something to look up by.
 Key = frozenset[tuple[str, int]]
@@ -29,6 +29,7 @@ class Header:
     fingerprint: str | None
     is_calibrated: bool
     environment: dict[str, object]
+    directions: dict[str, bool]
 
     def make_curve(self, points: Iterable[Point]) -> Curve:
         """Return the curve of these points."""
@@ -39,6 +40,7 @@ class Header:
             fingerprint=self.fingerprint,
             is_calibrated=self.is_calibrated,
             environment=self.environment,
+            directions=self.directions,
         )
 
 
@@ -52,25 +54,22 @@ def check_folder(path: Path) -> None:
         raise CurveError(f"expected a folder to write {path.name} into, got none at {path.parent}; create it first")
 
 
-def read_finished(
-    path: Path, header: Header, groups: set[str], is_finished: Callable[[Point], bool]
-) -> dict[Key, Point]:
-    """Return the points in the file at `path` that need not be measured again, by their widths.
+def read_started(path: Path, header: Header, groups: set[str]) -> Curve | None:
+    """Return the curve in the file at `path`, where it is an earlier part of this one.
 
-    They are none where there is no file, or where it holds the curve of another model, which is warned of; that file
+    It is None where there is no file, or where it holds the curve of another model, which is warned of; that file
     stays as it is until something new is written.
 
     Args:
         path: A file of `Curve.save`.
         header: What the new curve says of itself.
         groups: Names of the width groups.
-        is_finished: Whether a point says all that is wanted.
 
     Raises:
         CurveError: Where the file is damaged.
     """
     if not path.exists():
-        return {}
+        return None
     found = Curve.load(path)
     differences = [what for what, is_different in _compare(found, header, groups).items() if is_different]
     if differences:
@@ -79,8 +78,8 @@ def read_finished(
             "every point is measured again, and the file replaced",
             stacklevel=3,
         )
-        return {}
-    return {widths_key(point.widths): point for point in found.points if is_finished(point)}
+        return None
+    return found
 
 
 def widths_key(widths: Mapping[str, int]) -> Key:

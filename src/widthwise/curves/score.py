@@ -64,15 +64,20 @@ class Score(Generic[_Batch]):
             CurveError: Where `per_sample` returns something other than one finite number per sample, or there is no
                 sample.
         """
-        total, count = 0.0, 0
-        for scores_B in self.samples(net):
-            total += float(scores_B.sum())
-            count += len(scores_B)
-        if count == 0:
+        return float(self.all_samples(net).mean())
+
+    def all_samples(self, net: nn.Module) -> Tensor:
+        """Return the scores of all samples: a float64 tensor [N] on the CPU, in the loader's order.
+
+        Raises:
+            CurveError: As for a call.
+        """
+        batches = list(self.samples(net))
+        if not batches:
             raise CurveError(
                 f"expected at least one sample to compute the {self.name} from, got an empty loader; check the data"
             )
-        return total / count
+        return torch.cat(batches)
 
     def samples(self, net: nn.Module) -> Iterator[Tensor]:
         """Yield the scores of one batch after the other: float64 tensors [B] on the CPU, in the loader's order.

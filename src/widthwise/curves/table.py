@@ -1,10 +1,11 @@
 """A curve as cells of text, for a terminal, a notebook or a page."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from widthwise.curves.point import Point
+from widthwise.curves.uncertainty import half_band
 
-__all__ = ["align_cells", "is_share", "make_cells"]
+__all__ = ["align_cells", "is_share", "join_cells", "make_cells"]
 
 
 def make_cells(points: Sequence[Point], name: str) -> list[list[str]]:
@@ -14,18 +15,43 @@ def make_cells(points: Sequence[Point], name: str) -> list[list[str]]:
         points: In the order of the rows.
         name: Word for the score that stands first; the other scores that the points share follow it.
 
-    Accuracies are in percent, as in pictures. A kB is 1000 bytes; latencies stand there where they are known.
+    Accuracies are in percent, as in pictures; behind ± stands half of a band of 95 % confidence. A kB is 1000 bytes;
+    latencies and memory stand there where they are known.
     """
     shared = set.intersection(*(set(point.scores) for point in points)) if points else set[str]()
     extras = [other for other in (points[0].scores if points else ()) if other in shared and other != name]
-    columns = [["width", *(point.label for point in points)], _scores(name, [point.score for point in points])]
-    columns += [_scores(other, [point.scores[other] for point in points]) for other in extras]
+    columns = [["width", *(point.label for point in points)]]
+    columns.append(_scores(name, [point.score for point in points], [point.errors.get(name) for point in points]))
+    for other in extras:
+        errors = [point.errors.get(other) for point in points]
+        columns.append(_scores(other, [point.scores[other] for point in points], errors))
     columns.append(["parameters", *(f"{point.params:,}" for point in points)])
     columns.append(["MACs", *(f"{point.macs:,}" for point in points)])
     columns.append(["kB", *(f"{point.bytes / 1000:,.1f}" for point in points)])
+    if any(point.memory_bytes is not None for point in points):
+        columns.append(["memory kB", *(_memory(point) for point in points)])
     if any(point.latency_ms is not None for point in points):
         columns.append(["latency ms", *(_latency(point) for point in points)])
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+def join_cells(tables: Mapping[str, Sequence[Sequence[str]]]) -> list[list[str]]:
+    """Return one table of several, with a first column that names each and the columns that all of them have.
+
+    Args:
+        tables: Rows of text by name, the first row of each its header.
+
+    Example:
+        >>> join_cells({"a": [["width", "kB"], ["1", "8.0"]], "b": [["width"], ["1"]]})
+        [['run', 'width'], ['a', '1'], ['b', '1']]
+    """
+    first, *others = (rows[0] for rows in tables.values())
+    shared = [name for name in first if all(name in header for header in others)]
+    joined = [["run", *shared]]
+    for run, (header, *rows) in tables.items():
+        places = [list(header).index(name) for name in shared]
+        joined += [[run, *(row[place] for place in places)] for row in rows]
+    return joined
 
 
 def is_share(name: str, scores: Iterable[float]) -> bool:
@@ -49,13 +75,21 @@ def align_cells(cells: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(cell.rjust(size) for cell, size in zip(row, sizes, strict=True)) for row in cells)
 
 
-def _scores(name: str, scores: Sequence[float]) -> list[str]:
-    if is_share(name, scores):
-        return [f"{name} %", *(f"{100 * score:.2f}" for score in scores)]
+def _scores(name: str, scores: Sequence[float], errors: Sequence[float | None]) -> list[str]:
+    as_share = is_share(name, scores)
     # A loss wants four decimals, a perplexity of hundreds none of them.
     largest = max((abs(score) for score in scores), default=0.0)
-    decimals = 4 if largest < 10 else 2 if largest < 1000 else 1
-    return [name, *(f"{score:,.{decimals}f}" for score in scores)]
+    decimals = 2 if as_share else 4 if largest < 10 else 2 if largest < 1000 else 1
+    scale, word = (100, f"{name} %") if as_share else (1, name)
+    cells: list[str] = []
+    for score, error in zip(scores, errors, strict=True):
+        band = "" if error is None else f" ± {scale * half_band(error):,.{decimals}f}"
+        cells.append(f"{scale * score:,.{decimals}f}{band}")
+    return [word, *cells]
+
+
+def _memory(point: Point) -> str:
+    return "" if point.memory_bytes is None else f"{point.memory_bytes / 1000:,.1f}"
 
 
 def _latency(point: Point) -> str:
