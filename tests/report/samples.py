@@ -1,5 +1,7 @@
 """Curves as a run leaves them, without a run."""
 
+from dataclasses import replace
+
 from widthwise.curves import Curve, Point
 
 SCORES = (0.982, 0.981, 0.979, 0.976, 0.972, 0.966, 0.957, 0.942, 0.918, 0.84, 0.727)
@@ -19,7 +21,13 @@ def make_point(step: int, score: float, **scores: float) -> Point:
         macs=macs,
         bytes=4 * macs + 400,
         latency_ms=0.012 + macs / 1e7,
+        memory_bytes=4 * (784 + 2 * units),
     )
+
+
+def make_errors(curve: Curve, error: float = 0.005) -> Curve:
+    """The same curve with a standard error at each point."""
+    return replace(curve, points=tuple(replace(point, errors={curve.name: error}) for point in curve.points))
 
 
 def make_curve(*scores: float, name: str = "accuracy", higher_is_better: bool = True) -> Curve:

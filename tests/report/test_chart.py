@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.report.samples import make_curve, make_point
+from tests.report.samples import make_curve, make_errors, make_point
 from widthwise._shared import CurveError
-from widthwise.curves import Curve
+from widthwise.curves import Cost, Curve
 from widthwise.report.chart import draw_chart
 
 CURVE = make_curve()
@@ -116,3 +116,62 @@ def test_words_from_outside_are_escaped() -> None:
 def test_curves_of_different_scores_are_refused() -> None:
     with pytest.raises(CurveError, match="expected curves of one score in a picture"):
         draw_chart(CURVE, others={"loss": LOSS})
+
+
+def test_a_band_encloses_the_line_where_errors_are_known() -> None:
+    root = ET.fromstring(draw_chart(make_errors(CURVE), others={"other": CURVE}))
+    (band,) = root.iter("polygon")
+    assert band.get("class") == "line-0 band"
+    corners = [tuple(map(float, corner.split(","))) for corner in (band.get("points") or "").split()]
+    # The last one is that of the legend.
+    markers = [c for c in root.iter("circle") if c.get("class") == "line-0 mark"][:-1]
+    assert len(corners) == 2 * len(CURVE)
+    lower, upper = corners[: len(CURVE)], corners[len(CURVE) :]
+    for marker, (x, low), (_, high) in zip(markers, lower, reversed(upper), strict=True):
+        assert number(marker, "cx") == x
+        assert high < number(marker, "cy") < low
+    assert markers[0].findtext("title") == "width 0.03125: 72.7% ± 1.0%, 6,442 parameters"
+
+
+def test_without_errors_there_is_no_band() -> None:
+    assert "polygon" not in draw_chart(CURVE)
+
+
+def test_points_that_others_beat_are_hollow() -> None:
+    curve = make_curve(0.9, 0.95, 0.8)
+    kinds = [circle.get("class") for circle in ET.fromstring(draw_chart(curve)).iter("circle")]
+    assert kinds == ["line-0 mark", "line-0 mark", "line-0 mark beaten"]
+
+
+@pytest.mark.parametrize(
+    ("cost", "words", "title"),
+    [
+        ("macs", "MACs", "width 1: 98.2%, 268,800 MACs"),
+        ("bytes", "bytes of .safetensors", "width 1: 98.2%, 1,075.6 kB of .safetensors"),
+        ("memory_bytes", "bytes of activations", "width 1: 98.2%, 5.2 kB of activations"),
+        ("latency_ms", "ms per sample", "width 1: 98.2%, 0.0389 ms per sample"),
+    ],
+)
+def test_scores_are_drawn_against_any_cost(cost: Cost, words: str, title: str) -> None:
+    svg = draw_chart(CURVE, cost=cost, point=CURVE.points[3])
+    circles = [circle for circle in ET.fromstring(svg).iter("circle") if circle.get("class") != "pick"]
+    across = [number(circle, "cx") for circle in circles]
+
+    assert f"{words} (beside the points: width)" in texts(svg, "tick")
+    assert across == sorted(across)
+    assert 62 < across[0] < across[-1] < 744
+    assert circles[-1].findtext("title") == title
+
+
+def test_a_line_does_not_run_back_where_a_cost_does_not_follow_the_parameters() -> None:
+    slow = replace(CURVE.points[0], latency_ms=0.1)
+    root = ET.fromstring(draw_chart(replace(CURVE, points=(slow, *CURVE.points[1:])), cost="latency_ms"))
+    (line,) = root.iter("polyline")
+    across = [float(corner.split(",")[0]) for corner in (line.get("points") or "").split()]
+    assert across == sorted(across)
+
+
+def test_a_cost_that_is_not_known_is_refused() -> None:
+    curve = replace(CURVE, points=(replace(CURVE.points[0], memory_bytes=None),))
+    with pytest.raises(CurveError, match="expected a curve whose points know their memory_bytes, got none"):
+        draw_chart(curve, cost="memory_bytes")

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.report.samples import make_curve, make_point
+from tests.report.samples import make_curve, make_errors, make_point
 from widthwise._shared import CurveError
 from widthwise.curves import Curve
-from widthwise.report.frame import choose_labelled, linear_ticks, log_ticks, make_frame, place_words
+from widthwise.report.frame import band_of, choose_labelled, linear_ticks, log_ticks, make_frame, place_words
 from widthwise.report.words import width_words
 
 scores = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=11)
@@ -47,7 +47,7 @@ def test_a_point_from_elsewhere_is_held_too() -> None:
 def test_a_network_without_parameters_stands_at_one() -> None:
     curve = Curve(points=(replace(make_point(0, 0.5), params=0),))
 
-    assert make_frame(curve, {}, None).place(0, 0.5) == pytest.approx((0.5, 0.5))
+    assert make_frame(curve, {}, None).place_point(curve.points[0]) == pytest.approx((0.5, 0.5))
 
 
 def test_place_goes_from_corner_to_corner() -> None:
@@ -148,3 +148,21 @@ def test_words_stand_to_the_right_where_they_fit_else_where_they_hide_least() ->
     assert place_words(0.2, words) == (pytest.approx(0.21), "left")
     assert place_words(0.6, words) == (pytest.approx(0.99), "right")
     assert place_words(0.9, words) == (pytest.approx(0.89), "right")
+
+
+@given(values=scores, error=st.floats(0, 1e5))
+def test_bands_lie_within_the_frame(values: list[float], error: float) -> None:
+    curve = make_errors(make_curve(*values, name="loss"), error)
+    frame = make_frame(curve, {}, None)
+
+    for point in curve:
+        for end in band_of(point, "loss"):
+            _, y = frame.place(frame.cost_of(point), end)
+            assert 0 < y < 1
+
+
+def test_a_latency_of_nothing_has_a_place() -> None:
+    point = replace(make_point(0, 0.5), latency_ms=0.0)
+    frame = make_frame(Curve(points=(point,)), {}, None, "latency_ms")
+
+    assert frame.place_point(point) == pytest.approx((0.5, 0.5))

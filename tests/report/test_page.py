@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.samples import make_curve, make_point
+from tests.report.samples import make_curve, make_errors, make_point
 from widthwise._shared import CurveError
 from widthwise.curves import Curve
 from widthwise.report import write_report
@@ -92,13 +92,14 @@ def test_the_pick_comes_first_and_is_marked_in_the_table(tmp_path: Path) -> None
         ("97.2%", "accuracy, 98.2% at full width"),
         ("55,050", "parameters, 20.4% of full"),
         ("220.0", "kB as .safetensors, 20.5% of full"),
+        ("3.6", "kB of activations, 70.4% of full"),
         ("0.017", "ms per sample, 45% of full"),
     ]
     assert page.index("tiles") < page.index("<svg")
 
 
 def test_without_full_width_or_latency_the_tiles_stand_alone(tmp_path: Path) -> None:
-    point = replace(make_point(4, 0.9), latency_ms=None)
+    point = replace(make_point(4, 0.9), latency_ms=None, memory_bytes=None)
     page = write(tmp_path, Curve(points=(point,), name="accuracy"), point=point)
 
     assert re.findall(r"</b><span>(.*?)</span>", page) == [
@@ -176,3 +177,24 @@ def test_a_page_needs_no_plotting_library(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_page_that_cannot_be_written_is_an_error_of_curves(tmp_path: Path) -> None:
     with pytest.raises(CurveError, match=r"^expected to be able to write .*report\.html, got: "):
         write_report(CURVE, tmp_path / "absent" / "report.html")
+
+
+def test_what_the_numbers_mean_is_told_where_they_stand(tmp_path: Path) -> None:
+    page = write(tmp_path, make_errors(CURVE), point=CURVE.points[0])
+
+    assert "98.20 ± 0.98" in page
+    assert "Behind ± stands half of a band of 95 % confidence" in page
+    assert "One MAC is two FLOPs." in page
+    assert "Memory is the most that the activations of one sample take at a time, weights left out." in page
+    assert "Latency is the median of one pass at batch 1 on one thread." in page
+    assert "Behind ±" not in write(tmp_path)
+    timed = replace(CURVE, points=tuple(replace(point, latency_device="cuda") for point in CURVE.points))
+    assert "at batch 1 on one thread (cuda)." in write(tmp_path, timed)
+
+
+def test_other_runs_have_tables_of_their_own(tmp_path: Path) -> None:
+    page = write(tmp_path, others={"<theirs>": make_curve(0.5)}, name="ours", cost="macs")
+
+    assert "<h3>&lt;theirs&gt;</h3>" in page
+    assert len([cells for _, cells in Outline(page).rows if cells[:1] == ["1"]]) == 2
+    assert "MACs (beside the points: width)" in page

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.samples import make_curve
+from tests.report.samples import make_curve, make_errors
 from widthwise._shared import CurveError, MissingExtraError
 from widthwise.curves import Curve, Point
 from widthwise.report import draw_curve
@@ -138,3 +138,37 @@ def test_without_matplotlib_the_extra_is_named(tmp_path: Path, monkeypatch: pyte
 
     assert str(caught.value) == "plotting needs matplotlib; install it with: pip install 'widthwise[plot]'"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_axis_says_what_the_cost_is(tmp_path: Path) -> None:
+    draw_curve(CURVE, tmp_path / "curve.svg", point=CURVE.pick(max_drop=0.01), cost="memory_bytes")
+
+    found = set(texts(tmp_path / "curve.svg"))
+    assert {"bytes of activations (beside the points: width)", "5k"} <= found
+    assert "picked: width 0.25, 3.6 kB of activations, 97.2%" in found
+
+
+def test_a_band_is_drawn_where_errors_are_known(tmp_path: Path) -> None:
+    draw_curve(CURVE, tmp_path / "without.svg")
+    draw_curve(make_errors(CURVE), tmp_path / "with.svg")
+
+    num_bands = [
+        (tmp_path / name).read_text().count("FillBetweenPolyCollection") for name in ("without.svg", "with.svg")
+    ]
+    assert num_bands == [0, 1]
+
+
+def test_points_that_others_beat_are_hollow(tmp_path: Path) -> None:
+    draw_curve(make_curve(0.9, 0.95, 0.8), tmp_path / "curve.svg")
+    draw_curve(make_curve(0.95, 0.9, 0.8), tmp_path / "rising.svg")
+
+    hollow, filled = ((tmp_path / name).read_text() for name in ("curve.svg", "rising.svg"))
+    marker = "fill: #ffffff; stroke: #0072b2"
+    assert marker in hollow
+    assert marker not in filled
+
+
+def test_several_runs_stand_in_one_legend(tmp_path: Path) -> None:
+    draw_curve(CURVE, tmp_path / "curve.svg", others={"theirs": make_curve(0.9, 0.8)}, name="ours")
+
+    assert {"ours", "theirs"} <= set(texts(tmp_path / "curve.svg"))

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from tests.report.samples import make_curve, make_point
 from widthwise.curves import Point
-from widthwise.report.words import count_words, is_share, score_words, tick_words, width_words
+from widthwise.report.words import band_words, cost_words, count_words, is_share, score_words, tick_words, width_words
 
 
 @pytest.mark.parametrize(
@@ -53,3 +55,20 @@ def test_scores_are_percent_where_they_are_shares() -> None:
 
     assert (score_words(score, as_share=True), score_words(score, as_share=False)) == ("98.3%", "0.9825")
     assert (tick_words(0.975, as_share=True), tick_words(0.975, as_share=False)) == ("97.5%", "0.975")
+
+
+def test_costs_have_their_unit() -> None:
+    point = make_point(0, 0.5)
+    assert [cost_words(point, cost) for cost in ("params", "macs", "bytes", "memory_bytes", "latency_ms")] == [
+        "269,322 parameters",
+        "268,800 MACs",
+        "1,075.6 kB of .safetensors",
+        "5.2 kB of activations",
+        "0.0389 ms per sample",
+    ]
+
+
+def test_a_band_is_half_of_it_or_nothing() -> None:
+    point = replace(make_point(0, 0.5), errors={"accuracy": 0.01})
+    assert band_words(point, "accuracy", as_share=True) == " ± 2.0%"
+    assert band_words(point, "loss", as_share=False) == ""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from html import escape
 
-from widthwise.curves import Curve, Point
-from widthwise.report.frame import Frame, choose_labelled, make_frame, place_words
-from widthwise.report.words import count_words, score_words, tick_words, width_words
+from widthwise.curves import COST_WORDS, Cost, Curve, Point
+from widthwise.report.frame import Frame, band_of, choose_labelled, make_frame, place_words
+from widthwise.report.words import band_words, cost_words, count_words, score_words, tick_words, width_words
 
 __all__ = ["draw_chart"]
 
@@ -16,35 +16,42 @@ _NUM_COLOURS = 5
 
 
 def draw_chart(
-    curve: Curve, *, point: Point | None = None, others: Mapping[str, Curve] | None = None, name: str = "this run"
+    curve: Curve,
+    *,
+    point: Point | None = None,
+    others: Mapping[str, Curve] | None = None,
+    name: str = "this run",
+    cost: Cost = "params",
 ) -> str:
-    """Return an `<svg>` of the score of each width against its parameters.
+    """Return an `<svg>` of the score of each width against its cost.
 
-    A marker that is pointed at tells its numbers.
-    Classes for a style sheet: `grid`, `tick`, `axis`, `full`, `line-0` ... `line-4`, `mark`, `width`, `pick`.
+    A marker that is pointed at tells its numbers; it is hollow where another point of its curve is no worse and no
+    dearer. Classes for a style sheet: `grid`, `tick`, `axis`, `full`, `line-0` ... `line-4`, `band`, `mark`, `beaten`,
+    `width`, `pick`.
 
     Args:
         curve: What to draw; its points are labelled with their widths.
         point: The point that was picked.
         others: More curves of the same score, by the name that they have in the legend.
         name: The name of `curve` in the legend, which is drawn where there are others.
+        cost: What scores are drawn against.
 
     Raises:
-        CurveError: Where the curves are of different scores.
+        CurveError: Where the curves are of different scores, or a point does not know that cost.
     """
     others = others or {}
-    frame = make_frame(curve, others, point)
+    frame = make_frame(curve, others, point, cost)
     named = [(name, curve), *others.items()]
     parts = [*_grid(frame, curve), *_full(frame, curve)]
     # The first curve is drawn last, over the others.
     for index, (_, each) in reversed(list(enumerate(named))):
-        parts += _line(frame, each, index)
+        parts += [*_band(frame, each, index), *_line(frame, each, index)]
     parts += _labels(frame, curve, point)
     if point is not None:
         parts += _pick(frame, curve, point)
     if others:
         parts += _legend([label for label, _ in named])
-    words = escape(f"{curve.name} against parameters at {len(curve)} widths")
+    words = escape(f"{curve.name} against {COST_WORDS[cost]} at {len(curve)} widths")
     body = "\n".join(parts)
     return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{words}">\n{body}\n</svg>'
 
@@ -52,7 +59,7 @@ def draw_chart(
 def _grid(frame: Frame, curve: Curve) -> list[str]:
     parts: list[str] = []
     for tick in frame.y_ticks:
-        _, y = _at(frame, 1, tick)
+        _, y = _at(frame, frame.x_range[0], tick)
         parts.append(_segment("grid", (_LEFT, y), (_RIGHT, y)))
         parts.append(_text("tick", (_LEFT - 8, y + 4), tick_words(tick, as_share=frame.as_share), anchor="end"))
     for tick in frame.x_ticks:
@@ -61,7 +68,8 @@ def _grid(frame: Frame, curve: Curve) -> list[str]:
         parts.append(_text("tick", (x, _BOTTOM + 18), count_words(tick), anchor="middle"))
     parts.append(_segment("axis", (_LEFT, _BOTTOM), (_RIGHT, _BOTTOM)))
     middle = (_LEFT + _RIGHT) / 2
-    parts.append(_text("tick", (middle, _HEIGHT - 8), "parameters (beside the points: width)", anchor="middle"))
+    words = f"{COST_WORDS[frame.cost]} (beside the points: width)"
+    parts.append(_text("tick", (middle, _HEIGHT - 8), words, anchor="middle"))
     direction = "" if curve.higher_is_better else " (lower is better)"
     turned = f' transform="rotate(-90 14 {_HEIGHT / 2:.0f})"'
     parts.append(_text("tick", (14, _HEIGHT / 2), curve.name + direction, anchor="middle", more=turned))
@@ -72,22 +80,43 @@ def _full(frame: Frame, curve: Curve) -> list[str]:
     full = curve.full
     if full is None:
         return []
-    _, y = _at(frame, full.params, full.score)
+    _, y = _at(frame, frame.x_range[0], full.score)
     words = f"full width {score_words(full.score, as_share=frame.as_share)}"
     return [_segment("full", (_LEFT, y), (_RIGHT, y)), _text("tick", (_LEFT + 5, y - 6), words)]
 
 
+def _band(frame: Frame, curve: Curve, index: int) -> list[str]:
+    """Return the band of 95 % confidence, as one closed line; nothing where no error is known."""
+    known = [point for point in _ordered(frame, curve) if curve.name in point.errors]
+    if len(known) < 2:
+        return []
+    lower = [_at(frame, frame.cost_of(point), band_of(point, curve.name)[0]) for point in known]
+    upper = [_at(frame, frame.cost_of(point), band_of(point, curve.name)[1]) for point in reversed(known)]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in [*lower, *upper])
+    return [f'<polygon class="line-{index % _NUM_COLOURS} band" points="{path}"/>']
+
+
 def _line(frame: Frame, curve: Curve, index: int) -> list[str]:
-    places = [_at(frame, point.params, point.score) for point in curve.points]
+    points = _ordered(frame, curve)
+    places = [_at(frame, frame.cost_of(point), point.score) for point in points]
     kind = f"line-{index % _NUM_COLOURS}"
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     parts = [f'<polyline class="{kind}" points="{path}"/>']
-    for point, (x, y) in zip(curve.points, places, strict=True):
-        words = f"width {point.label}: {score_words(point.score, as_share=frame.as_share)}, {point.params:,} parameters"
+    front = curve.front(frame.cost).points
+    for point, (x, y) in zip(points, places, strict=True):
+        band = band_words(point, curve.name, as_share=frame.as_share)
+        score = score_words(point.score, as_share=frame.as_share) + band
+        words = f"width {point.label}: {score}, {cost_words(point, frame.cost)}"
+        mark = "mark" if point in front else "mark beaten"
         parts.append(
-            f'<circle class="{kind} mark" cx="{x:.1f}" cy="{y:.1f}" r="4"><title>{escape(words)}</title></circle>'
+            f'<circle class="{kind} {mark}" cx="{x:.1f}" cy="{y:.1f}" r="4"><title>{escape(words)}</title></circle>'
         )
     return parts
+
+
+def _ordered(frame: Frame, curve: Curve) -> list[Point]:
+    # By parameters they are in order; by another cost two may change places, and the line would run back.
+    return sorted(curve.points, key=frame.cost_of)
 
 
 def _labels(frame: Frame, curve: Curve, point: Point | None) -> list[str]:
@@ -95,7 +124,7 @@ def _labels(frame: Frame, curve: Curve, point: Point | None) -> list[str]:
     down = 15.0 if curve.higher_is_better else -7.0
     parts: list[str] = []
     for found in choose_labelled(curve.points, frame, point, gap=(0.055, 0.05)):
-        x, y = _at(frame, found.params, found.score)
+        x, y = _at(frame, frame.cost_of(found), found.score)
         away = 4.0 if found == point else 0.0
         shift = away if curve.higher_is_better else -away
         parts.append(_text("width", (x + 5 + away, y + down + shift), width_words(found)))
@@ -103,11 +132,11 @@ def _labels(frame: Frame, curve: Curve, point: Point | None) -> list[str]:
 
 
 def _pick(frame: Frame, curve: Curve, point: Point) -> list[str]:
-    x, y = _at(frame, point.params, point.score)
+    x, y = _at(frame, frame.cost_of(point), point.score)
     # Down where curves rise to the right, up where they fall: there the numbers stand in the open.
     edge, height = (_BOTTOM, _BOTTOM - 10) if curve.higher_is_better else (_TOP, _TOP + 16)
     score = score_words(point.score, as_share=frame.as_share)
-    words = f"picked: width {point.label}, {point.params:,} parameters, {score}"
+    words = f"picked: width {point.label}, {cost_words(point, frame.cost)}, {score}"
     share, end = place_words((x - _LEFT) / (_RIGHT - _LEFT), words)
     place = (_LEFT + share * (_RIGHT - _LEFT), height)
     return [
@@ -129,8 +158,8 @@ def _legend(names: list[str]) -> list[str]:
     return parts
 
 
-def _at(frame: Frame, params: float, score: float) -> tuple[float, float]:
-    x, y = frame.place(params, score)
+def _at(frame: Frame, cost: float, score: float) -> tuple[float, float]:
+    x, y = frame.place(cost, score)
     return _LEFT + x * (_RIGHT - _LEFT), _BOTTOM - y * (_BOTTOM - _TOP)
 
 

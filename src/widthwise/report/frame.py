@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, final
 
 from widthwise._shared import CurveError
-from widthwise.curves import Curve, Point
+from widthwise.curves import Cost, Curve, Point, cost_of, half_band
 from widthwise.report.words import is_share, width_words
 
-__all__ = ["Frame", "choose_labelled", "linear_ticks", "log_ticks", "make_frame", "place_words"]
+__all__ = ["Frame", "band_of", "choose_labelled", "linear_ticks", "log_ticks", "make_frame", "place_words"]
 
 # Free space around the points, as a share of the range.
 _MARGIN_X, _MARGIN_Y = 0.06, 0.09
+
+# Milliseconds below which no clock tells one time from another.
+_LEAST = 1e-6
 
 # Widths of a bold letter, and of the space beside a line, as a share of the picture's.
 _LETTER, _GAP = 0.0105, 0.01
@@ -21,14 +24,15 @@ _LETTER, _GAP = 0.0105, 0.01
 @final
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Frame:
-    """The ranges of a picture: parameters along a logarithmic x axis, scores along y.
+    """The ranges of a picture: a cost along a logarithmic x axis, scores along y.
 
     Attributes:
-        x_range: Parameters at the left and right edge.
+        x_range: Costs at the left and right edge.
         y_range: Scores at the lower and upper edge.
-        x_ticks: Parameters to mark.
+        x_ticks: Costs to mark.
         y_ticks: Scores to mark.
         as_share: Whether scores are written in percent.
+        cost: What counts as cost.
     """
 
     x_range: tuple[float, float]
@@ -36,19 +40,28 @@ class Frame:
     x_ticks: tuple[float, ...]
     y_ticks: tuple[float, ...]
     as_share: bool
+    cost: Cost = "params"
 
-    def place(self, params: float, score: float) -> tuple[float, float]:
+    def cost_of(self, point: Point) -> float:
+        """Return what a point costs, more than nothing, since the axis is logarithmic."""
+        return max(cost_of(point, self.cost), _LEAST if self.cost == "latency_ms" else 1)
+
+    def place(self, cost: float, score: float) -> tuple[float, float]:
         """Return where that is, from (0, 0) in the lower left corner to (1, 1) in the upper right one."""
         left, right = (math.log(edge) for edge in self.x_range)
         low, high = self.y_range
-        return (math.log(max(params, 1)) - left) / (right - left), (score - low) / (high - low)
+        return (math.log(cost) - left) / (right - left), (score - low) / (high - low)
+
+    def place_point(self, point: Point) -> tuple[float, float]:
+        """Return where a point is, as `place` does."""
+        return self.place(self.cost_of(point), point.score)
 
 
-def make_frame(curve: Curve, others: Mapping[str, Curve], point: Point | None) -> Frame:
-    """Return the frame that holds all the curves, and the point.
+def make_frame(curve: Curve, others: Mapping[str, Curve], point: Point | None, cost: Cost = "params") -> Frame:
+    """Return the frame that holds all the curves with their bands, and the point.
 
     Raises:
-        CurveError: Where the curves are of different scores.
+        CurveError: Where the curves are of different scores, or a point does not know that cost.
     """
     curves = [curve, *others.values()]
     for name, other in others.items():
@@ -57,17 +70,24 @@ def make_frame(curve: Curve, others: Mapping[str, Curve], point: Point | None) -
                 f"expected curves of one score in a picture, got {curve.name} and, in {name}, {other.name}; "
                 "draw them one by one"
             )
-    points = [found for each in curves for found in each.points] + ([] if point is None else [point])
-    params = [max(found.params, 1) for found in points]
-    x_range = _widen_log(min(params), max(params))
-    y_range = _widen(min(found.score for found in points), max(found.score for found in points))
-    return Frame(
-        x_range=x_range,
-        y_range=y_range,
-        x_ticks=log_ticks(*x_range),
-        y_ticks=linear_ticks(*y_range),
-        as_share=is_share(curves),
-    )
+    named = [(each.name, found) for each in curves for found in each.points]
+    named += [] if point is None else [(curve.name, point)]
+    ends = [end for name, found in named for end in band_of(found, name)]
+    plain = Frame(x_range=(1, 2), y_range=(0, 1), x_ticks=(), y_ticks=(), as_share=is_share(curves), cost=cost)
+    costs = [plain.cost_of(found) for _, found in named]
+    x_range, y_range = _widen_log(min(costs), max(costs)), _widen(min(ends), max(ends))
+    return replace(plain, x_range=x_range, y_range=y_range, x_ticks=log_ticks(*x_range), y_ticks=linear_ticks(*y_range))
+
+
+def band_of(point: Point, name: str) -> tuple[float, float]:
+    """Return the ends of the band of 95 % confidence around a score, both the score itself where no error is known.
+
+    Args:
+        point: Whose score.
+        name: Its name.
+    """
+    half = half_band(point.errors.get(name))
+    return point.score - half, point.score + half
 
 
 def log_ticks(low: float, high: float) -> tuple[float, ...]:
@@ -120,8 +140,8 @@ def choose_labelled(
 
     chosen: list[Point] = []
     for found in sorted((each for each in points if width_words(each)), key=rank):
-        x, y = frame.place(found.params, found.score)
-        places = (frame.place(other.params, other.score) for other in chosen)
+        x, y = frame.place_point(found)
+        places = (frame.place_point(other) for other in chosen)
         if all(abs(x - other_x) >= gap[0] or abs(y - other_y) >= gap[1] for other_x, other_y in places):
             chosen.append(found)
     return chosen

@@ -7,9 +7,9 @@ from importlib.resources import files
 from string import Template
 
 from widthwise._shared import CurveError, write_text
-from widthwise.curves import Curve, Point
+from widthwise.curves import Cost, Curve, Point
 from widthwise.report.chart import draw_chart
-from widthwise.report.words import is_share, score_words
+from widthwise.report.words import band_words, is_share, score_words
 
 __all__ = ["write_report"]
 
@@ -24,6 +24,7 @@ def write_report(
     title: str = "Score at every width",
     recipe: str | None = None,
     environment: Mapping[str, object] | None = None,
+    cost: Cost = "params",
 ) -> None:
     """Write a page about `curve` to `path` in one step. It opens without a network, in light and dark, and prints.
 
@@ -36,9 +37,11 @@ def write_report(
         title: The heading.
         recipe: Text of the recipe that the model was trained by.
         environment: Versions and machine; None takes those that the curve was measured on.
+        cost: What scores are drawn against.
 
     Raises:
-        CurveError: Where the curves are of different scores, or the file cannot be written.
+        CurveError: Where the curves are of different scores, a point does not know that cost, or the file cannot be
+            written.
     """
     room = files("widthwise.report")
     values = {
@@ -46,8 +49,8 @@ def write_report(
         "style": room.joinpath("page.css").read_text(encoding="utf-8"),
         "lead": escape(_lead(curve)),
         "picked": "" if point is None else _tiles(curve, point),
-        "chart": draw_chart(curve, point=point, others=others, name=name),
-        "table": _table(curve, point),
+        "chart": draw_chart(curve, point=point, others=others, name=name, cost=cost),
+        "table": _table(curve, point) + _beside(others or {}),
         "note": escape(_note(curve)),
         "recipe": "" if recipe is None else f"<h2>Recipe</h2>\n<pre>{escape(recipe)}</pre>",
         "environment": _environment(curve.environment if environment is None else environment),
@@ -69,10 +72,13 @@ def _tiles(curve: Curve, point: Point) -> str:
     full, as_share = curve.full, is_share([curve])
     tiles = [
         ("width picked", point.label, ""),
-        (curve.name, score_words(point.score, as_share=as_share), "" if full is None else _full_words(full, as_share)),
+        (curve.name, _score(curve, point, as_share), "" if full is None else _full_words(full, as_share)),
         ("parameters", f"{point.params:,}", _share(point.params, full and full.params)),
         ("kB as .safetensors", f"{point.bytes / 1000:,.1f}", _share(point.bytes, full and full.bytes)),
     ]
+    if point.memory_bytes is not None:
+        words = _share(point.memory_bytes, full and full.memory_bytes)
+        tiles.append(("kB of activations", f"{point.memory_bytes / 1000:,.1f}", words))
     if point.latency_ms is not None:
         tiles.append(("ms per sample", f"{point.latency_ms:.3f}", _share(point.latency_ms, full and full.latency_ms)))
     cells = "\n".join(
@@ -80,6 +86,10 @@ def _tiles(curve: Curve, point: Point) -> str:
         for words, value, more in tiles
     )
     return f'<div class="tiles picked">\n{cells}\n</div>'
+
+
+def _score(curve: Curve, point: Point, as_share: bool) -> str:
+    return score_words(point.score, as_share=as_share) + band_words(point, curve.name, as_share=as_share)
 
 
 def _full_words(full: Point, as_share: bool) -> str:
@@ -99,14 +109,27 @@ def _table(curve: Curve, point: Point | None) -> str:
     return "<table>\n" + "\n".join(lines) + "\n</table>"
 
 
+def _beside(others: Mapping[str, Curve]) -> str:
+    """Return the tables of other curves, each under its name."""
+    return "".join(f"\n<h3>{escape(name)}</h3>\n{_table(other, None)}" for name, other in others.items())
+
+
 def _row(cells: Sequence[str], tag: str, more: str = "") -> str:
     return f"<tr{more}>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
 def _note(curve: Curve) -> str:
     sentences = ["Scores and costs are those of the extracted networks. kB is 1000 bytes of .safetensors."]
-    if any(point.latency_ms is not None for point in curve.points):
-        sentences.append("Latency is the median of one pass at batch 1 on one thread.")
+    sentences.append("One MAC is two FLOPs.")
+    if any(point.errors for point in curve.points):
+        sentences.append("Behind ± stands half of a band of 95 % confidence, over the samples that were scored.")
+    if any(point.memory_bytes is not None for point in curve.points):
+        sentences.append("Memory is the most that the activations of one sample take at a time, weights left out.")
+    devices = sorted({point.latency_device or "" for point in curve.points if point.latency_ms is not None})
+    if devices:
+        where = " and ".join(filter(None, devices))
+        on = f" ({where})" if where else ""
+        sentences.append(f"Latency is the median of one pass at batch 1 on one thread{on}.")
     if curve.is_calibrated:
         sentences.append("BatchNorm statistics were measured again at every width below full.")
     return " ".join(sentences)

@@ -1,14 +1,14 @@
 """A curve as a picture file: score against parameters, by matplotlib."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from widthwise._shared import CurveError, replace_file, require
-from widthwise.curves import Curve, Point
-from widthwise.report.frame import Frame, choose_labelled, make_frame, place_words
+from widthwise.curves import COST_WORDS, Cost, Curve, Point
+from widthwise.report.frame import Frame, band_of, choose_labelled, make_frame, place_words
 from widthwise.report.picture import SETTINGS, check_ending, make_metadata
-from widthwise.report.words import count_words, score_words, tick_words, width_words
+from widthwise.report.words import cost_words, count_words, score_words, tick_words, width_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,8 +39,12 @@ def draw_curve(
     others: Mapping[str, Curve] | None = None,
     name: str = "this run",
     title: str | None = None,
+    cost: Cost = "params",
 ) -> None:
-    """Draw the score of each width against its parameters, and write the picture to `path` in one step.
+    """Draw the score of each width against its cost, and write the picture to `path` in one step.
+
+    Behind a line stands its band of 95 % confidence, where that is known. A marker is hollow where another point of its
+    curve is no worse and no dearer.
 
     Args:
         curve: What to draw; its points are labelled with their widths.
@@ -49,14 +53,16 @@ def draw_curve(
         others: More curves of the same score, by the name that they have in the legend.
         name: The name of `curve` in the legend, which is drawn where there are others.
         title: Words above the picture; None for what the axes say.
+        cost: What scores are drawn against: "params", "macs", "bytes", "memory_bytes" or "latency_ms".
 
     Raises:
         MissingExtraError: Where matplotlib is not installed.
-        CurveError: Where the ending is another, the curves are of different scores, or the file cannot be written.
+        CurveError: Where the ending is another, the curves are of different scores, a point does not know that cost, or
+            the file cannot be written.
     """
     file_format = check_ending(path, CurveError)
     others = others or {}
-    frame = make_frame(curve, others, point)
+    frame = make_frame(curve, others, point, cost)
     matplotlib = require("matplotlib", "plot")
     figures = require("matplotlib.figure", "plot")
     with matplotlib.rc_context(SETTINGS):
@@ -65,7 +71,7 @@ def draw_curve(
         axes = figure.add_subplot()
         _draw_frame(axes, frame, curve, title)
         for index, (label, each) in enumerate([(name, curve), *others.items()]):
-            _draw_line(axes, each, index, label)
+            _draw_line(axes, frame, each, index, label)
         _draw_full(axes, frame, curve)
         _draw_labels(axes, frame, curve, point)
         if point is not None:
@@ -83,7 +89,7 @@ def _draw_frame(axes: "Axes", frame: Frame, curve: Curve, title: str | None) -> 
     axes.set_xticks(frame.x_ticks, [count_words(tick) for tick in frame.x_ticks])
     axes.set_xticks([], minor=True)
     axes.set_yticks(frame.y_ticks, [tick_words(tick, as_share=frame.as_share) for tick in frame.y_ticks])
-    axes.set_xlabel("parameters (beside the points: width)", color=_FAINT)
+    axes.set_xlabel(f"{COST_WORDS[frame.cost]} (beside the points: width)", color=_FAINT)
     axes.set_ylabel(curve.name if curve.higher_is_better else f"{curve.name} (lower is better)", color=_FAINT)
     axes.grid(color=_GRID, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -95,12 +101,33 @@ def _draw_frame(axes: "Axes", frame: Frame, curve: Curve, title: str | None) -> 
         axes.set_title(title, loc="left", color=_INK, fontweight="bold", pad=24)
 
 
-def _draw_line(axes: "Axes", curve: Curve, index: int, label: str) -> None:
+def _draw_line(axes: "Axes", frame: Frame, curve: Curve, index: int, label: str) -> None:
     colour, marker = _LINES[index % len(_LINES)], _MARKERS[index % len(_MARKERS)]
-    params = [max(point.params, 1) for point in curve.points]
-    scores = [point.score for point in curve.points]
-    (line,) = axes.plot(params, scores, color=colour, linewidth=2.0, label=label, zorder=3 - 0.01 * index)
-    line.set(marker=marker, markersize=6.0, markeredgecolor="white", markeredgewidth=0.8)
+    above = 3 - 0.01 * index
+    points = sorted(curve.points, key=frame.cost_of)
+    front = curve.front(frame.cost).points
+    axes.plot(_costs(frame, points), _scores(points), color=colour, linewidth=2.0, zorder=above)
+    known = [point for point in points if curve.name in point.errors]
+    if known:
+        lower, upper = zip(*(band_of(point, curve.name) for point in known), strict=True)
+        axes.fill_between(_costs(frame, known), lower, upper, color=colour, alpha=0.18, linewidth=0, zorder=2.5)
+    for chosen, face, edge in (
+        ([point for point in points if point in front], colour, "white"),
+        ([point for point in points if point not in front], "white", colour),
+    ):
+        (marks,) = axes.plot(_costs(frame, chosen), _scores(chosen), linestyle="none", zorder=above)
+        marks.set(marker=marker, markersize=6.0, color=face, markeredgecolor=edge, markeredgewidth=0.8)
+    # A line of its own for the legend, which shows line and marker together.
+    (shown,) = axes.plot([], [], color=colour, linewidth=2.0, label=label)
+    shown.set(marker=marker, markersize=6.0, markeredgecolor="white", markeredgewidth=0.8)
+
+
+def _costs(frame: Frame, points: Sequence[Point]) -> list[float]:
+    return [frame.cost_of(point) for point in points]
+
+
+def _scores(points: Sequence[Point]) -> list[float]:
+    return [point.score for point in points]
 
 
 def _draw_full(axes: "Axes", frame: Frame, curve: Curve) -> None:
@@ -126,7 +153,7 @@ def _draw_labels(axes: "Axes", frame: Frame, curve: Curve, point: Point | None) 
     for found in choose_labelled(curve.points, frame, point, gap=(0.055, 0.05)):
         axes.annotate(
             width_words(found),
-            xy=(max(found.params, 1), found.score),
+            xy=(frame.cost_of(found), found.score),
             xytext=(8, 7 * side) if found == point else (5, 4 * side),
             textcoords="offset points",
             va=anchor,
@@ -137,17 +164,16 @@ def _draw_labels(axes: "Axes", frame: Frame, curve: Curve, point: Point | None) 
 
 
 def _draw_pick(axes: "Axes", frame: Frame, curve: Curve, point: Point) -> None:
-    params = max(point.params, 1)
-    x, _ = frame.place(params, point.score)
+    cost = frame.cost_of(point)
+    x, _ = frame.place_point(point)
     # Down where curves rise to the right, up where they fall: there the numbers stand in the open.
     edge, y, anchor = (frame.y_range[0], 0.03, "bottom") if curve.higher_is_better else (frame.y_range[1], 0.97, "top")
-    axes.plot([params, params], [edge, point.score], color=_PICK, linewidth=1.0, linestyle=(0, (2, 2)), zorder=2)
+    axes.plot([cost, cost], [edge, point.score], color=_PICK, linewidth=1.0, linestyle=(0, (2, 2)), zorder=2)
     axes.plot(
-        [params], [point.score], marker="o", markersize=13, color=_PICK, fillstyle="none", markeredgewidth=2, zorder=5
+        [cost], [point.score], marker="o", markersize=13, color=_PICK, fillstyle="none", markeredgewidth=2, zorder=5
     )
-    words = (
-        f"picked: width {point.label}, {point.params:,} parameters, {score_words(point.score, as_share=frame.as_share)}"
-    )
+    score = score_words(point.score, as_share=frame.as_share)
+    words = f"picked: width {point.label}, {cost_words(point, frame.cost)}, {score}"
     x, end = place_words(x, words)
     axes.annotate(
         words,

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from widthwise.curves import Curve, Point, table
+from widthwise.curves import COST_WORDS, Cost, Curve, Point, cost_of, half_band, table
 
-__all__ = ["count_words", "is_share", "score_words", "tick_words", "width_words"]
+__all__ = ["band_words", "cost_words", "count_words", "is_share", "score_words", "tick_words", "width_words"]
 
 
 def width_words(point: Point) -> str:
@@ -34,6 +34,25 @@ def count_words(count: float) -> str:
         if count >= size * 0.9995:
             return f"{count / size:.3g}{letter}"
     return f"{count:.3g}"
+
+
+def cost_words(point: Point, cost: Cost) -> str:
+    """Return what a point costs, with its unit; bytes in kB.
+
+    Example:
+        >>> cost_words(Point(width=0.25, widths={"fc1": 8}, score=0.9, params=5123, macs=4, bytes=20_400), "params")
+        '5,123 parameters'
+    """
+    found = cost_of(point, cost)
+    if cost in ("bytes", "memory_bytes"):
+        return f"{found / 1000:,.1f} {COST_WORDS[cost].replace('bytes', 'kB')}"
+    return f"{found:.3g} {COST_WORDS[cost]}" if cost == "latency_ms" else f"{found:,.0f} {COST_WORDS[cost]}"
+
+
+def band_words(point: Point, name: str, *, as_share: bool) -> str:
+    """Return half the band of 95 % confidence around a score, behind a sign; "" where no error is known."""
+    error = point.errors.get(name)
+    return "" if error is None else f" ± {score_words(half_band(error), as_share=as_share)}"
 
 
 def is_share(curves: Iterable[Curve]) -> bool:
