@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from torch import Tensor
 from tests.cli.conftest import Invoke, error_line
 from widthwise._shared import MissingExtraError
 from widthwise.cli import curve as curve_verb
+from widthwise.cli.curve import name_runs
 from widthwise.curves import Curve, Score
 from widthwise.training.classification import Classification
 
@@ -99,6 +101,84 @@ def test_widths_that_are_none_exit_2(invoke: Invoke, run_copy: Path, widths: str
     result = invoke("curve", run_copy, "--widths", widths)
     assert result.exit_code == 2
     assert message in error_line(result)
+
+
+def test_adaptive_widths_begin_with_octaves(invoke: Invoke, run_copy: Path) -> None:
+    result = invoke("curve", run_copy, "--widths", "adaptive", "--max-points", "4", "--no-latency")
+    assert result.exit_code == 0, result.stderr
+    units = [point.widths["fc1"] for point in Curve.load(run_copy / "curve.json")]
+    assert {8, 16, 32} <= set(units)
+    assert len(units) <= 4
+
+
+def test_settings_of_adaptive_widths_alone_exit_1(invoke: Invoke, run_copy: Path) -> None:
+    result = invoke("curve", run_copy, "--max-points", "4", "--no-latency")
+    assert result.exit_code == 1
+    assert error_line(result).startswith("expected max_points and tolerance beside adaptive widths alone, got them")
+
+
+@pytest.mark.slow
+def test_several_processes_give_the_same_curve(invoke: Invoke, run_copy: Path, measured: Path) -> None:
+    result = invoke("curve", run_copy, "--no-latency", "--processes", "2")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads((run_copy / "curve.json").read_text()) == json.loads((measured / "curve.json").read_text())
+
+
+def test_errors_and_memory_are_in_the_table(invoke: Invoke, measured: Path) -> None:
+    result = invoke("curve", measured, "--no-latency")
+    assert " ± " in result.stdout
+    assert "memory kB" in result.stdout
+    point = Curve.load(measured / "curve.json").points[0]
+    assert set(point.errors) == set(point.drop_errors) == {"accuracy", "test_accuracy"}
+
+
+def test_other_runs_stand_beside_this_one(invoke: Invoke, run_copy: Path, measured: Path, tmp_path: Path) -> None:
+    assert invoke("curve", run_copy, "--widths", "1,0.5", "--no-latency").exit_code == 0
+    other = run_copy.rename(tmp_path / "theirs")
+    picture = tmp_path / "compare.svg"
+    words = ("curve", measured, "--no-latency", "--beside", other, "--out", picture, "--cost", "macs")
+    result = invoke(*words)
+    assert result.exit_code == 0, result.stderr
+    rows = [row.split() for row in result.stdout.splitlines() if row.split()[:1] in (["run"], ["theirs"])]
+    assert [row[:2] for row in rows] == [["run", "width"], *([["run", label] for label in LABELS]), *THEIRS]
+    assert {">theirs<", ">MACs (beside the points: width)<"} <= set(re.findall(r">[^<]+<", picture.read_text()))
+    assert "<h3>theirs</h3>" in (measured / "report.html").read_text()
+
+    content = json.loads(invoke(*words, "--json").stdout)
+    assert content == {
+        "curves": {
+            "run": json.loads((measured / "curve.json").read_text()),
+            "theirs": Curve.load(other / "curve.json").to_dict(),
+        }
+    }
+
+
+LABELS = ["0.25", "0.3536", "0.5", "0.7071", "1"]
+THEIRS = [["theirs", "0.5"], ["theirs", "1"]]
+
+
+def test_a_run_beside_without_a_curve_is_told_before_the_work(invoke: Invoke, measured: Path, run_copy: Path) -> None:
+    result = invoke("curve", measured, "--beside", run_copy)
+    assert result.exit_code == 1
+    assert error_line(result) == f"expected a curve in {run_copy}, got none; measure it: widthwise curve {run_copy}"
+
+
+def test_a_picture_of_another_ending_is_told_before_the_work(invoke: Invoke, run_copy: Path) -> None:
+    result = invoke("curve", run_copy, "--out", "compare.gif")
+    assert result.exit_code == 1
+    assert error_line(result) == (
+        "expected a file name ending in .png, .svg, .pdf, got compare.gif; choose one of them"
+    )
+    assert not (run_copy / "curve.json").exists()
+
+
+def test_a_cost_that_is_none_exits_2(invoke: Invoke, run_copy: Path) -> None:
+    assert invoke("curve", run_copy, "--cost", "flops").exit_code == 2
+
+
+def test_runs_of_one_name_are_told_apart_by_their_paths() -> None:
+    paths = [Path("a/run"), Path("b/run"), Path("b/other")]
+    assert list(name_runs(paths)) == ["a/run", "b/run", "other"]
 
 
 def test_full_width_is_measured_in_any_case(invoke: Invoke, run_copy: Path) -> None:

@@ -9,6 +9,7 @@ NONE = {
     "max_macs": None,
     "max_bytes": None,
     "max_latency_ms": None,
+    "max_memory": None,
     "min_score": None,
     "max_drop": None,
 }
@@ -18,7 +19,7 @@ def test_no_option_is_no_limit() -> None:
     assert make_limits(**NONE) is None
 
 
-@pytest.mark.parametrize("name", ["max_params", "max_macs", "max_bytes", "max_latency_ms", "min_score"])
+@pytest.mark.parametrize("name", ["max_params", "max_macs", "max_bytes", "max_latency_ms", "max_memory", "min_score"])
 def test_each_option_is_the_limit_of_its_name(name: str) -> None:
     assert make_limits(**{**NONE, name: 7}) == Limits(**{name: 7})  # pyright: ignore[reportArgumentType]
 

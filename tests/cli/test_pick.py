@@ -20,6 +20,7 @@ def test_the_picked_point_is_that_of_the_curve(invoke: Invoke, measured: Path) -
     [
         (("--max-macs", "300"), {"max_macs": 300}),
         (("--max-bytes", "2000"), {"max_bytes": 2000}),
+        (("--max-memory", "300"), {"max_memory": 300}),
         (("--min-score", "0.4"), {"min_score": 0.4}),
         (("--max-drop", "0.05"), {"max_drop": 0.05}),
         (("--max-drop", "5%"), {"max_drop": "5%"}),

@@ -15,6 +15,7 @@ from widthwise.cli.options import (
     MaxDrop,
     MaxLatency,
     MaxMacs,
+    MaxMemory,
     MaxParams,
     MinScore,
     RunFolder,
@@ -53,6 +54,7 @@ def export(
     max_macs: MaxMacs = None,
     max_bytes: MaxBytes = None,
     max_latency_ms: MaxLatency = None,
+    max_memory: MaxMemory = None,
     min_score: MinScore = None,
     max_drop: MaxDrop = None,
     data: DataFolder = None,
@@ -64,6 +66,7 @@ def export(
         max_macs=max_macs,
         max_bytes=max_bytes,
         max_latency_ms=max_latency_ms,
+        max_memory=max_memory,
         min_score=min_score,
         max_drop=max_drop,
     )

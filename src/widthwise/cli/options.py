@@ -14,6 +14,7 @@ __all__ = [
     "MaxDrop",
     "MaxLatency",
     "MaxMacs",
+    "MaxMemory",
     "MaxParams",
     "MinScore",
     "RunFolder",
@@ -50,6 +51,15 @@ MaxLatency = Annotated[
         "--max-latency-ms", help="Longest median time of a pass, batch 1, one thread.", rich_help_panel=_BUDGET
     ),
 ]
+MaxMemory = Annotated[
+    int | None,
+    typer.Option(
+        "--max-memory",
+        min=1,
+        help="Most bytes of activations in a pass, batch 1; the weights come on top.",
+        rich_help_panel=_BUDGET,
+    ),
+]
 MinScore = Annotated[
     float | None,
     typer.Option("--min-score", help="Least score; an accuracy is between 0 and 1.", rich_help_panel=_BUDGET),
@@ -71,6 +81,7 @@ def make_limits(
     max_macs: int | None,
     max_bytes: int | None,
     max_latency_ms: float | None,
+    max_memory: int | None,
     min_score: float | None,
     max_drop: str | None,
 ) -> Limits | None:
@@ -79,7 +90,7 @@ def make_limits(
     Raises:
         typer.BadParameter: Where one of them makes no sense.
     """
-    given = (max_params, max_macs, max_bytes, max_latency_ms, min_score, max_drop)
+    given = (max_params, max_macs, max_bytes, max_latency_ms, max_memory, min_score, max_drop)
     if all(limit is None for limit in given):
         return None
     try:
@@ -88,6 +99,7 @@ def make_limits(
             max_macs=max_macs,
             max_bytes=max_bytes,
             max_latency_ms=max_latency_ms,
+            max_memory=max_memory,
             min_score=min_score,
             max_drop=None if max_drop is None else parse_drop(max_drop),
         )

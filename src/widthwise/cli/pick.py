@@ -8,6 +8,7 @@ from widthwise.cli.options import (
     MaxDrop,
     MaxLatency,
     MaxMacs,
+    MaxMemory,
     MaxParams,
     MinScore,
     RunFolder,
@@ -27,6 +28,7 @@ def pick(
     max_macs: MaxMacs = None,
     max_bytes: MaxBytes = None,
     max_latency_ms: MaxLatency = None,
+    max_memory: MaxMemory = None,
     min_score: MinScore = None,
     max_drop: MaxDrop = None,
     as_json: AsJson = False,
@@ -40,6 +42,7 @@ def pick(
         max_macs=max_macs,
         max_bytes=max_bytes,
         max_latency_ms=max_latency_ms,
+        max_memory=max_memory,
         min_score=min_score,
         max_drop=max_drop,
     )

@@ -90,6 +90,9 @@ def describe_point(point: Point, curve: Curve) -> str:
     lines.append(f"  {'parameters':<14}{point.params:,}{_share(point.params, full and full.params)}")
     lines.append(f"  {'MACs':<14}{point.macs:,}{_share(point.macs, full and full.macs)}")
     lines.append(f"  {'size':<14}{format_bytes(point.bytes)}{_share(point.bytes, full and full.bytes)}")
+    if point.memory_bytes is not None:
+        memory = f"{format_bytes(point.memory_bytes)}{_share(point.memory_bytes, full and full.memory_bytes)}"
+        lines.append(f"  {'activations':<14}{memory}")
     if point.latency_ms is not None:
         lines.append(f"  {'latency':<14}{point.latency_ms:.3f} ms{_share(point.latency_ms, full and full.latency_ms)}")
     return "\n".join(lines)
