@@ -7,8 +7,10 @@ from torch import Tensor, nn
 from tests.networks import assert_same, kept_of, make_generator, make_model, shared_model
 from widthwise._shared import DataError, TraceError
 from widthwise.elastic import Elastic, Law
+from widthwise.elastic.traced import TracedEngine
 from widthwise.graph import Example
 from widthwise.slicing import Form, has_batch_norm, recalibrate, recalibrate_module
+from widthwise.slicing.calibrate import find_statistics
 
 WIDTHS = {"mlp-norm": {"fc1": 4, "fc2": 3}, "resnet": {"stem": 3}}
 
@@ -176,3 +178,10 @@ def test_statistics_are_returned_by_name() -> None:
     assert {name: tuple(value.shape) for name, value in found.items()} == {
         "norm1.running_mean": (4,), "norm1.running_var": (4,), "norm2.running_mean": (3,), "norm2.running_var": (3,),
     }  # fmt: skip
+
+
+def test_statistics_are_found_by_name() -> None:
+    engine = make_model("mlp-norm").engine
+    assert isinstance(engine, TracedEngine)
+    names = ["norm1.running_mean", "norm1.running_var", "norm2.running_mean", "norm2.running_var"]
+    assert find_statistics(engine.sliced.evaluation.program) == names

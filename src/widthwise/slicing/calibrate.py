@@ -20,7 +20,9 @@ from widthwise._shared import DataError
 from widthwise.graph import Example, arguments_by_name, overload_name
 from widthwise.slicing.program import Program
 
-__all__ = ["NUM_SAMPLES", "has_batch_norm", "keeps_statistics", "recalibrate", "recalibrate_module"]
+__all__ = [
+    "NUM_SAMPLES", "find_statistics", "has_batch_norm", "keeps_statistics", "recalibrate", "recalibrate_module",
+]  # fmt: skip
 
 NUM_SAMPLES = 2048
 _BATCH_NORM = "aten::batch_norm.default"
@@ -41,6 +43,14 @@ _FUNCTIONS: dict[Any, tuple[str, ...]] = {
 def has_batch_norm(program: Program) -> bool:
     """Return whether the traced network (in evaluation mode) normalises by running statistics."""
     return any(_is_norm(node) for node in program.graph.nodes)
+
+
+def find_statistics(program: Program) -> list[str]:
+    """Return the names of the running statistics by which the traced network (in evaluation mode) normalises."""
+    targets = {entry.placeholder: entry.target for entry in program.state}
+    norms = [arguments_by_name(node) for node in program.graph.nodes if _is_norm(node)]
+    sources = [named[argument].name for named in norms for argument in ("running_mean", "running_var")]
+    return list(dict.fromkeys(targets[source] for source in sources))
 
 
 def keeps_statistics(net: nn.Module) -> bool:

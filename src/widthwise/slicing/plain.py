@@ -1,17 +1,15 @@
 """The small network as its graph, a plain module that needs nothing but torch; and whether another one is the same."""
 
-import inspect
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.fx import graph as fx_graph
 from torch.fx import node as fx_node
 from torch.utils import _pytree as pytree
 
 from widthwise.graph import Example, Nested, silence
+from widthwise.slicing.assembly import name_inputs, refuse_fewer, register, set_structure
 from widthwise.slicing.functions import use_functions
 from widthwise.slicing.program import Kept, Program
 from widthwise.slicing.protect import protect_by_torch
@@ -49,11 +47,11 @@ def build_graph_module(
     saved = net.state_dict(keep_vars=True).keys()
     module = fx.GraphModule(nn.Module(), fx.Graph())
     for target, tensor in state.items():
-        _register(module, target, tensor, persistent=target in saved)
+        register(module, target, tensor, persistent=target in saved)
     graph = _freeze_sizes(program, program.sizes(kept), module)
     if smallest > 1:
-        _refuse_fewer(graph, smallest, batch_axes)
-    _set_structure(graph, net, example, program.trace.output_spec)
+        refuse_fewer(graph, smallest, batch_axes)
+    set_structure(graph, name_inputs(net, example), example, program.trace.output_spec)
     module.graph = graph
     return module.eval()
 
@@ -171,18 +169,6 @@ def _freeze_sizes(program: Program, sizes: tuple[int | float, ...], module: nn.M
     return use_functions(_protect(graph, module))
 
 
-def _refuse_fewer(graph: fx.Graph, smallest: int, batch_axes: Sequence[int | None]) -> None:
-    inputs = list(graph.find_nodes(op="placeholder"))
-    leaf, axis = next((leaf, axis) for leaf, axis in zip(inputs, batch_axes, strict=True) if axis is not None)
-    message = f"the batch must hold {smallest} samples or more, since the network does something else for fewer"
-    with graph.inserting_after(inputs[-1]):
-        size = graph.call_function(torch.ops.aten.sym_size.int, (leaf, axis))
-    with graph.inserting_after(size):
-        fits = graph.call_function(operator.ge, (size, smallest))
-    with graph.inserting_after(fits):
-        graph.call_function(torch._assert, (fits, message))  # pyright: ignore[reportPrivateUsage]
-
-
 def _freeze_nodes(
     graph: fx.Graph, frozen: fx.Graph, sizes: tuple[int | float, ...], module: nn.Module, state: Mapping[fx.Node, str]
 ) -> dict[fx.Node, Any]:
@@ -241,27 +227,3 @@ def _names(name: str) -> Iterator[str]:
     while True:
         yield name
         name += "_"
-
-
-def _register(root: nn.Module, target: str, tensor: Tensor, *, persistent: bool) -> None:
-    *path, name = target.split(".")
-    module = root
-    for part in path:
-        if part not in dict(module.named_children()):
-            module.add_module(part, nn.Module())
-        module = module.get_submodule(part)
-    if isinstance(tensor, nn.Parameter):
-        module.register_parameter(name, tensor)
-    else:
-        module.register_buffer(name, tensor, persistent=persistent)
-
-
-def _set_structure(graph: fx.Graph, net: nn.Module, example: Example, output_spec: Any) -> None:
-    """Let the module take and return the nested structures of the network rather than flat leaves."""
-    parameters = inspect.signature(net.forward).parameters.values()
-    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    names += [f"input_{i}" for i in range(len(names), len(example.args))]
-    _, input_spec = pytree.tree_flatten((example.args, example.kwargs))
-    names = [*names[: len(example.args)], *example.kwargs]
-    info = fx_graph._PyTreeInfo(names, input_spec, output_spec)  # pyright: ignore[reportPrivateUsage]
-    graph.set_codegen(fx_graph._PyTreeCodeGen(info))  # pyright: ignore[reportPrivateUsage]

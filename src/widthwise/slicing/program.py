@@ -16,6 +16,7 @@ from torch import fx
 from widthwise.graph import (
     Axes,
     Counts,
+    Formula,
     Inference,
     KeptSet,
     Nested,
@@ -84,6 +85,11 @@ class Program:
     def forward(self) -> Forward:
         """The graph as a function."""
         return Forward(self.graph)
+
+    @property
+    def size_terms(self) -> tuple[Term | Formula, ...]:
+        """What each number of the table of sizes is."""
+        return tuple(self._table.terms)
 
     def sizes(self, kept: Kept) -> tuple[int | float, ...]:
         """Return the table of sizes at these kept sets."""
