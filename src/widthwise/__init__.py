@@ -6,11 +6,12 @@ The face of the package; everything else is reached through its room, such as `w
 from widthwise._shared import VERSION as __version__
 from widthwise._shared import GroupError, MissingExtraError, WidthError, WidthWarning, WidthwiseError
 from widthwise.curves import Curve, Point, Score, curve
-from widthwise.elastic import Elastic, Law, StructuralDropout, export
+from widthwise.elastic import Elastic, ElasticFile, Law, StructuralDropout, export, load, save_elastic
 
 __all__ = [
     "Curve",
     "Elastic",
+    "ElasticFile",
     "GroupError",
     "Law",
     "MissingExtraError",
@@ -23,4 +24,6 @@ __all__ = [
     "__version__",
     "curve",
     "export",
+    "load",
+    "save_elastic",
 ]

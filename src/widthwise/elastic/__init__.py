@@ -6,21 +6,27 @@ from widthwise.elastic.elastic import Elastic
 from widthwise.elastic.export import export
 from widthwise.elastic.law import Law
 from widthwise.elastic.layer import StructuralDropout
+from widthwise.elastic.loading import ElasticFile, load
 from widthwise.elastic.named_laws import LAWS, make_law
 from widthwise.elastic.nonfinite import find_nonfinite
+from widthwise.elastic.one_file import Saved, save_elastic
 from widthwise.elastic.widths import HasWidths, Width, resolve_widths
 
 __all__ = [
     "LAWS",
     "Distillation",
     "Elastic",
+    "ElasticFile",
     "HasWidths",
     "Law",
+    "Saved",
     "StructuralDropout",
     "Width",
     "export",
     "find_nonfinite",
+    "load",
     "make_causal",
     "make_law",
     "resolve_widths",
+    "save_elastic",
 ]

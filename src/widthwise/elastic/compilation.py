@@ -37,6 +37,11 @@ class CompiledByWidth(nn.Module):
     law: Law
     _engine: Engine
 
+    @property
+    def engine(self) -> Engine:
+        """What runs the network at widths."""
+        return self._engine
+
     def compile(self, *, max_graphs: int = MAX_GRAPHS, **options: object) -> None:
         """Compile what runs at widths that the law draws, in training and inside `at`: a graph each, at its first run.
 

@@ -61,6 +61,15 @@ class OctaveWeights(nn.Module):
                 )
         return found
 
+    @property
+    def differences(self) -> dict[str, tuple[tuple[Tensor, Axes], ...]]:
+        """What is added to each weight in every octave, with what its axes are made of, by the weight's name."""
+        starts = accumulate([self._num_octaves] * (len(self._axes) - 1), initial=0)
+        return {
+            name: tuple(zip(self.rows[start : start + self._num_octaves], every, strict=True))
+            for start, (name, every) in zip(starts, self._axes.items(), strict=True)
+        }
+
     def is_zero(self) -> bool:
         """Whether nothing was learned yet."""
         return not any(bool(row.any()) for row in self.rows)

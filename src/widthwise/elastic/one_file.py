@@ -1,0 +1,199 @@
+"""One file with the networks of all widths, from which a width is read without the rest."""
+
+import json
+import math
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from widthwise._shared import DataError, ExportError, WidthError, WidthWarning, describe_environment, replace_file
+from widthwise.elastic.description import Tensors, describe_model
+from widthwise.elastic.elastic import Elastic
+from widthwise.elastic.loading import ElasticFile
+from widthwise.elastic.traced import TracedEngine
+from widthwise.elastic.widths import Width
+from widthwise.graph import Example
+from widthwise.slicing import Agreement
+from widthwise.slicing.calibrate import find_statistics
+from widthwise.slicing.stored import write_file
+
+__all__ = ["Saved", "save_elastic"]
+
+_ONE_BY_ONE = "extract the widths that you need one by one"
+
+
+@final
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Saved:
+    """A file of all widths that was checked.
+
+    Attributes:
+        path: The file.
+        size_bytes: Its size.
+        lowest: The units of each group at the narrowest width that it holds.
+        checked: The widths at which it was read back and compared with the model.
+    """
+
+    path: Path
+    size_bytes: int
+    lowest: Mapping[str, int]
+    checked: tuple[Mapping[str, int], ...]
+
+
+def save_elastic(
+    model: Elastic,
+    path: str | Path,
+    *,
+    widths: Sequence[Width] | None = None,
+    calibrate: Iterable[object] | None = None,
+) -> Saved:
+    """Write an elastic model to one file from which `load` reads a network of any width, and no more than that.
+
+    The file holds every width from the `lowest` of the law on. Gains, biases and weights of octaves are in it.
+
+    Args:
+        model: The elastic model.
+        path: Its suffix names the format: .safetensors.
+        widths: At which BatchNorm statistics are measured and stored; by default those of the law, or its octaves.
+        calibrate: A loader of training samples for these, which is read once for each of the widths.
+
+    Raises:
+        ExportError: The suffix is unknown, the network cannot be stored, or the file does not hold what the model
+            computes; nothing is left behind.
+        WidthError: A width is out of range, or `widths` stand without `calibrate`.
+        DataError: The loader can be read only once, or is empty.
+
+    Example:
+        >>> import tempfile
+        >>> net = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 3))
+        >>> model = Elastic(net, (torch.zeros(2, 8),))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_elastic(model, Path(folder) / "all.safetensors").lowest
+        {'0': 2}
+    """
+    target = Path(path)
+    if target.suffix != ".safetensors":
+        raise ExportError(f"expected a file name ending in .safetensors, got {target.name!r}; choose this one")
+    if widths is not None and calibrate is None:
+        raise WidthError(
+            "widths= says where BatchNorm statistics are measured, got no calibrate= to measure them on; pass a loader "
+            "of training samples, or leave out widths"
+        )
+    engine = _find_engine(model)
+    # Groups that move by name only are stored as a whole, and any number of their units can be read.
+    lowest = {group.name: group.units_at(model.law.lowest) if group.follows else 1 for group in model.groups}
+    grid = _resolve_grid(model, widths, calibrate, lowest) if model.has_statistics and calibrate is not None else []
+    statistics = [_measure(engine, each, calibrate) for each in grid]
+    measured = list(zip(grid, statistics, strict=True))
+    description, sections = describe_model(model.groups, engine, lowest, measured)
+    with replace_file(target, error=ExportError) as temporary:
+        try:
+            write_file(temporary, sections, description, _facts(model, lowest))
+        except OSError as cause:
+            raise ExportError(
+                f"expected to be able to write {target}, got: {cause.strerror}; make room, or give another path"
+            ) from cause
+        checked = _check(model, engine, temporary, lowest, measured)
+    return Saved(path=target, size_bytes=target.stat().st_size, lowest=lowest, checked=tuple(checked))
+
+
+def _find_engine(model: Elastic) -> TracedEngine:
+    engine = model.engine
+    if not isinstance(engine, TracedEngine):
+        raise ExportError(
+            "expected a network that is traced as a whole, got one with a submodule= or with groups= that are named; "
+            f"{_ONE_BY_ONE}"
+        )
+    if model.law.rescale != "none":
+        raise ExportError(
+            f"expected a law without rescale, got rescale={model.law.rescale!r}, with which no weight is the same at "
+            f"two widths; {_ONE_BY_ONE}"
+        )
+    return engine
+
+
+def _resolve_grid(
+    model: Elastic, widths: Sequence[Width] | None, calibrate: Iterable[object] | None, lowest: Mapping[str, int]
+) -> list[dict[str, int]]:
+    """Return the widths below full at which statistics are measured, each once."""
+    if widths is None:
+        octaves = [2.0**-i for i in range(1, math.floor(-math.log2(model.law.lowest)) + 1)]
+        widths = model.law.levels or [*octaves, model.law.lowest]
+    grid = [model.widths(width) for width in widths]
+    for each in grid:
+        for name, least in lowest.items():
+            if each[name] < least:
+                raise WidthError(
+                    f"kept must lie in [{least}, {model.groups.sizes[name]}] (width of {name}, drawn by the law), got "
+                    f"{each[name]}; a file holds the widths that training saw"
+                )
+    found = list({tuple(each.values()): each for each in grid if each != model.groups.sizes}.values())
+    if len(found) > 1 and iter(calibrate or ()) is calibrate:
+        raise DataError(
+            f"calibrate must be a loader that can be read once for each of {len(found)} widths, got an iterator; pass "
+            "a list of batches or a DataLoader"
+        )
+    return found
+
+
+def _measure(engine: TracedEngine, widths: Mapping[str, int], calibrate: Iterable[object] | None) -> Tensors:
+    small = engine.extract(widths, calibrate=calibrate, refit=None, form="graph")
+    return {name: small.get_buffer(name) for name in find_statistics(engine.sliced.evaluation.program)}
+
+
+def _check(
+    model: Elastic,
+    engine: TracedEngine,
+    path: Path,
+    lowest: Mapping[str, int],
+    measured: Sequence[tuple[Mapping[str, int], Tensors]],
+) -> list[Mapping[str, int]]:
+    """Read a file back at several widths and compare with what the model extracts; return these widths.
+
+    Raises:
+        ExportError: The file gives something else.
+    """
+    file, own = ElasticFile(path), {tuple(widths.values()): values for widths, values in measured}
+    middle = {group.name: max(lowest[group.name], group.units_at(0.5)) for group in model.groups}
+    probes: list[Mapping[str, int]] = [lowest, middle, model.groups.sizes, *(widths for widths, _ in measured)]
+    for widths in probes:
+        expected = engine.extract(widths, calibrate=None, refit=None, form="graph")
+        for name, value in own.get(tuple(widths.values()), {}).items():
+            expected.get_buffer(name).copy_(value)
+        example, axes = engine.example, engine.input_batch_axes
+        with warnings.catch_warnings(action="ignore", category=WidthWarning):
+            found = file.load(widths)
+        if not _same_state(found, expected) or not Agreement(expected.cpu(), _on_cpu(example), axes).holds(found):
+            raise ExportError(
+                f"expected {path.suffix} to give what the model computes, got something else at {dict(widths)}; the "
+                f"file was not kept: please report this, and {_ONE_BY_ONE}"
+            )
+    return probes
+
+
+def _same_state(one: nn.Module, other: nn.Module) -> bool:
+    ours, theirs = one.state_dict(), other.state_dict()
+    return ours.keys() == theirs.keys() and all(
+        torch.equal(tensor.cpu().nan_to_num(), theirs[name].cpu().nan_to_num()) for name, tensor in ours.items()
+    )
+
+
+def _on_cpu(example: Example) -> Example:
+    args, kwargs = pytree.tree_map_only(Tensor, lambda x: x.cpu(), (example.args, example.kwargs))
+    return Example(args=args, kwargs=kwargs)
+
+
+def _facts(model: Elastic, lowest: Mapping[str, int]) -> dict[str, str]:
+    environment = describe_environment()
+    return {
+        "made_by": f"widthwise {environment['widthwise']}",
+        "torch": str(environment["torch"]),
+        "widths": json.dumps(model.groups.sizes),
+        "lowest": json.dumps(dict(lowest)),
+    }
