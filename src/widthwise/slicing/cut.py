@@ -17,6 +17,10 @@ __all__ = ["Layout", "cut", "format_of"]
 
 Kept = Mapping[int, KeptSet]
 Shape = tuple[int, ...]
+# Along which axis how many positions are kept, or which.
+Steps = tuple[tuple[int, int | Tensor], ...]
+# A server has a few widths; training that draws any width leaves the last ones behind.
+_MOST_HELD = 32
 
 
 def format_of(tensor: Tensor) -> torch.memory_format:
@@ -61,17 +65,12 @@ class Layout:
         self._owned = tuple(owned) or (False,) * len(self._axes)
         self._terms = tuple(dict.fromkeys(term for each in axes for term in each if _has_atoms(term)))
         position = {term: i for i, term in enumerate(self._terms)}
+        self._held: dict[tuple[tuple[int, KeptSet], ...], Sequence[Steps]] = {}
         self._sized = [[(axis, position[term]) for axis, term in enumerate(each) if term in position] for each in axes]
 
     def cut(self, tensors: Sequence[Tensor], kept: Kept) -> list[Tensor]:
         """Return `cut(tensor, axes, kept)` for each tensor."""
-        lengths = self._measure(kept)
-        return [
-            _narrow_axes(tensor, sized, lengths)
-            if all(lengths[term] is not None for _, term in sized)
-            else cut(tensor, axes, kept)
-            for tensor, axes, sized in zip(tensors, self._axes, self._sized, strict=True)
-        ]
+        return [_take(tensor, steps) for tensor, steps in zip(tensors, self._find_steps(kept), strict=True)]
 
     def cut_together(
         self, tensors: Sequence[Tensor], kepts: Sequence[Kept], *, shares_gradients: bool = False
@@ -98,6 +97,43 @@ class Layout:
     def is_prefix(self, index: int, kept: Kept) -> bool:
         """Return whether the kept part of the tensor at this index is a view of it."""
         return all(is_prefix(term, kept) for term in self._axes[index])
+
+    def _find_steps(self, kept: Kept) -> Sequence[Steps]:
+        """What to do to each tensor, held for the kept sets of few calls: it depends on numbers alone, on no tensor."""
+        key = tuple(kept.items())
+        if not all(isinstance(units, int) for _, units in key):
+            return self._make_steps(kept)
+        found = self._held.get(key)
+        if found is None:
+            found = self._make_steps(kept)
+            # What is made inside of a trace is of that trace.
+            if all(type(step) in (int, Tensor) for steps in found for _, step in steps):
+                while len(self._held) >= _MOST_HELD:
+                    self._held.pop(next(iter(self._held)), None)
+                self._held[key] = found
+        return found
+
+    def _make_steps(self, kept: Kept) -> list[Steps]:
+        parts: list[int | Tensor | None] = []
+        for term in self._terms:
+            if is_prefix(term, kept):
+                length = count(term, kept)
+                parts.append(None if length == size_of(term) else length)
+            else:
+                # Outside of inference mode, since a later call may be one that learns.
+                with torch.inference_mode(mode=False):
+                    parts.append(indices(term, kept))
+        every = ([(axis, parts[term]) for axis, term in sized] for sized in self._sized)
+        # Prefixes first: they cost nothing, and leave less to gather.
+        return [
+            tuple(
+                sorted(
+                    ((axis, part) for axis, part in each if part is not None),
+                    key=lambda step: isinstance(step[1], Tensor),
+                )
+            )
+            for each in every
+        ]
 
     def _measure(self, kept: Kept) -> list[int | None]:
         """The kept length of each term, None where it is no prefix."""
@@ -148,6 +184,15 @@ class _Prefixes(torch.autograd.Function):
 
 def _has_atoms(term: Term) -> bool:
     return next(atoms_of(term), None) is not None
+
+
+def _take(tensor: Tensor, steps: Steps) -> Tensor:
+    for axis, kept in steps:
+        if isinstance(kept, int):
+            tensor = tensor.narrow(axis, 0, kept)
+        else:
+            tensor = tensor.index_select(axis, kept.to(tensor.device))
+    return tensor
 
 
 def _narrow_axes(tensor: Tensor, sized: Sequence[tuple[int, int]], lengths: Sequence[int | None]) -> Tensor:

@@ -267,7 +267,7 @@ class SlicedNetwork:
         return learnt if self._groups.sizes == sizes else self._infer(trace)
 
     def _follow(self) -> None:
-        check_whole(self.net)
+        check_whole(self.net, self._modules)
         placement = find_placement(self.net)
         if placement != self._placement:
             self._example = move_example(self._example, self._placement, placement)

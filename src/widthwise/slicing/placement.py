@@ -1,6 +1,7 @@
 """Where a network is, on which device and in which dtype, and its example inputs there."""
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -35,8 +36,12 @@ def move_example(example: Example, before: Placement, after: Placement) -> Examp
     return Example(args=args, kwargs=kwargs)
 
 
-def check_whole(net: nn.Module) -> None:
+def check_whole(net: nn.Module, modules: Iterable[nn.Module] | None = None) -> None:
     """Check that this process holds every parameter as a whole, not a shard of it.
+
+    Args:
+        net: The network.
+        modules: Its modules, where the caller has them: to find them takes longer than to look at what they hold.
 
     Raises:
         TraceError: Some parameter is sharded over processes.
@@ -45,8 +50,9 @@ def check_whole(net: nn.Module) -> None:
     module = sys.modules.get("torch.distributed.tensor")
     if module is None:
         return
-    for name, parameter in net.named_parameters():
-        if isinstance(parameter, module.DTensor):
+    for holder in net.modules() if modules is None else modules:
+        if any(isinstance(parameter, module.DTensor) for parameter in vars(holder)["_parameters"].values()):
+            name = next(name for name, each in net.named_parameters() if isinstance(each, module.DTensor))
             raise TraceError(
                 f"expected whole parameters, got {name} sharded over processes; shard the elastic model alone, "
                 "fully_shard(model), no part of it, which gathers them while it is called, and load a gathered state "
