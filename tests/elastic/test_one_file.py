@@ -76,6 +76,12 @@ def test_a_width_without_statistics_is_warned_of(resnet: Elastic, tmp_path: Path
     assert caught[0].filename == __file__
 
 
+def test_batch_norm_without_a_loader_is_warned_of(resnet: Elastic, tmp_path: Path) -> None:
+    with pytest.warns(WidthWarning, match=r"too low; pass calibrate=loader, of training samples$") as caught:
+        save_elastic(resnet, tmp_path / "all.safetensors")
+    assert caught[0].filename == __file__
+
+
 def test_a_network_without_batch_norm_has_no_statistics(tmp_path: Path) -> None:
     save_elastic(make_model("mlp", torch.float32), tmp_path / "all.safetensors", calibrate=batches(6))
     assert ElasticFile(tmp_path / "all.safetensors").calibrated == []
@@ -101,7 +107,9 @@ def assert_refused(error: type[Exception], message: str, folder: Path, *args: An
 
 
 def test_an_unknown_suffix_is_an_error(resnet: Elastic, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"^expected a file name ending in \.safetensors.*, got 'all\.pt'; choose"):
+    with pytest.raises(
+        ExportError, match=r"^expected a file name ending in one of \.safetensors, \.onnx, got 'all\.pt'; choose"
+    ):
         save_elastic(resnet, tmp_path / "all.pt")
     assert list(tmp_path.iterdir()) == []
 

@@ -4,19 +4,25 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
+from widthwise._shared import ExportError
 from widthwise.elastic.levels import find_births
 from widthwise.elastic.traced import TracedEngine
 from widthwise.graph import Axes, Frozen
+from widthwise.graph.example import name_leaves
 from widthwise.groups import Group, Groups
 from widthwise.slicing.assembly import name_inputs
+from widthwise.slicing.calibrate import find_statistics
 from widthwise.slicing.cut import format_of
+from widthwise.slicing.elastic_onnx import ElasticProgram, Statistics
 from widthwise.slicing.stored import Section, Stored, read_term, write_graph, write_term
 
-__all__ = ["BIAS", "DIFFERENCE", "Sections", "Tensors", "describe_model"]
+__all__ = ["BIAS", "DIFFERENCE", "Measured", "Sections", "Tensors", "describe_model", "describe_program"]
 
 Tensors = dict[str, Tensor]
 Sections = dict[str, tuple[Section, Tensors]]
+Measured = Sequence[tuple[Mapping[str, int], Tensors]]
 Keys = Mapping[int, int]
 Row = tuple[Stored, Tensor]
 
@@ -25,10 +31,7 @@ BIAS, DIFFERENCE = "unit_affine.", "octave_weights."
 
 
 def describe_model(
-    groups: Groups,
-    engine: TracedEngine,
-    lowest: Mapping[str, int],
-    measured: Sequence[tuple[Mapping[str, int], Tensors]],
+    groups: Groups, engine: TracedEngine, lowest: Mapping[str, int], measured: Measured
 ) -> tuple[dict[str, object], Sections]:
     """Return the description of a model's file as plain values, and its sections with their tensors.
 
@@ -65,6 +68,51 @@ def describe_model(
         "statistics": [list(widths.values()) for widths, _ in measured],
         "has_statistics": engine.has_statistics,
     }, sections
+
+
+def describe_program(
+    groups: Sequence[Group], engine: TracedEngine, measured: Measured, facts: Mapping[str, str]
+) -> ElasticProgram:
+    """Return what a program that takes the widths as inputs is written from.
+
+    Args:
+        groups: Those whose units are inputs.
+        engine: What runs the network.
+        measured: The widths below full that have BatchNorm statistics of their own, with these by name.
+        facts: What a person may want to know of the file.
+
+    Raises:
+        ExportError: Octaves have corrections of their own, which no number in a graph can choose.
+    """
+    runner = engine.sliced.evaluation
+    if _list_octaves(engine, {}):
+        raise ExportError(
+            "expected one set of weights for all widths, got corrections of each octave (unit_affine or "
+            "octave_weights); save .safetensors, or export the widths that you need one by one"
+        )
+    args, kwargs = engine.example_batch(3)
+    names = name_leaves(engine.net, engine.example)
+    return ElasticProgram(
+        program=runner.program,
+        state=runner.state(),
+        leaves=pytree.tree_leaves((args, kwargs)),
+        names=names if len(set(names)) == len(names) else [f"{name}.{i}" for i, name in enumerate(names)],
+        batch_axes=runner.input_batch_axes,
+        units={group.key: group.size for group in groups},
+        groups=[group.name for group in groups],
+        statistics=_order_statistics(groups, engine, measured) if measured else None,
+        facts=facts,
+    )
+
+
+def _order_statistics(groups: Sequence[Group], engine: TracedEngine, measured: Measured) -> Statistics:
+    """Return the statistics of each width, narrowest first and those of the network itself last."""
+    program, state = engine.sliced.evaluation.program, engine.sliced.evaluation.state()
+    own = {entry.target: tensor for entry, tensor in zip(program.state, state, strict=True)}
+    full = {name: own[name].detach() for name in find_statistics(program)}
+    rows = [([widths[group.name] for group in groups], values) for widths, values in measured]
+    rows = [*sorted(rows, key=lambda row: sum(row[0])), ([group.size for group in groups], full)]
+    return Statistics(widths=[units for units, _ in rows], values=[values for _, values in rows])
 
 
 def _list_state(engine: TracedEngine, keys: Keys) -> list[Row]:
