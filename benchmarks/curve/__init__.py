@@ -1,0 +1,1 @@
+"""Choosing and taking home: what is measured of curves, picks, files and switching."""
