@@ -6,6 +6,7 @@ import pytest
 HEAVY = (
     "PIL",
     "accelerate",
+    "executorch",
     "fastapi",
     "gradio",
     "lightning",
@@ -18,6 +19,7 @@ HEAVY = (
     "scipy",
     "sklearn",
     "tensorboard",
+    "torchao",
     "torchvision",
     "transformers",
     "uvicorn",

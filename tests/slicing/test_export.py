@@ -62,7 +62,10 @@ def test_a_file_that_computes_the_same_is_kept_and_described(suffix: str, tmp_pa
     assert exported.size_bytes == exported.path.stat().st_size
     assert exported.max_difference <= 1e-6
     assert exported.num_inputs == 4
-    assert list(tmp_path.iterdir()) == [exported.path]
+    assert sorted(tmp_path.iterdir()) == sorted([exported.path, *exported.neighbours])
+    assert [path.name for path in exported.neighbours] == (
+        ["net.config.json", "net.load.py"] if suffix == ".safetensors" else []
+    )
 
 
 def test_samples_are_counted_along_the_batch_axis(tmp_path: Path) -> None:

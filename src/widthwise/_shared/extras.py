@@ -8,12 +8,14 @@ from widthwise._shared.errors import MissingExtraError
 
 __all__ = ["Extra", "require"]
 
-Extra = Literal["plot", "data", "export", "demo", "tensorboard"]
+Extra = Literal["plot", "data", "export", "executorch", "int8", "demo", "tensorboard"]
 
 _PURPOSES: dict[Extra, str] = {
     "plot": "plotting",
     "data": "this data",
     "export": "export to this format",
+    "executorch": "export to .pte",
+    "int8": "int8 by torchao",
     "demo": "the embedded data",
     "tensorboard": "training.tensorboard",
 }

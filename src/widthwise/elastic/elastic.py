@@ -32,7 +32,7 @@ from widthwise.elastic.unit_rate import UnitRates
 from widthwise.elastic.widths import Width, resolve_widths
 from widthwise.graph import as_example
 from widthwise.groups import Declaration, Groups, Selection
-from widthwise.slicing import Form, Verification
+from widthwise.slicing import DtypeName, Form, Verification, convert
 
 __all__ = ["Elastic"]
 
@@ -52,8 +52,7 @@ class Elastic(CompiledByWidth, CostsByWidth):
         groups: For a network that cannot be traced: one dict per group, of patterns of the names of parameters (and
             of numbers that modules remember, such as `num_heads`) with the shape in which the width stands, as in
             `{"blocks.{}.fc1.weight": "n _", "blocks.{}.fc1.bias": "n", "blocks.{}.fc2.weight": "_ n"}`. `{}` stands
-            for one part of a name and makes a group for each; "(3 n 64)" is an axis of 3 x n x 64. `model.verify()`
-            checks them.
+            for one part of a name and makes a group for each; "(3 n 64)" is an axis of 3 x n x 64; `verify` checks all.
         law: From which training draws widths: a name of `LAWS` such as "default" or "paper", or a `Law`.
         batch_dim: The batch axis of the first input.
         stream: Whether residual streams shrink with a common width; None lets them, but not in a transformer, where
@@ -239,6 +238,7 @@ class Elastic(CompiledByWidth, CostsByWidth):
         calibrate: Iterable[Any] | None = None,
         refit: Iterable[Any] | None = None,
         form: Form | None = None,
+        dtype: DtypeName | None = None,
     ) -> nn.Module:
         """Return the small plain network at a width, in evaluation mode; it shares no storage with this one.
 
@@ -246,8 +246,8 @@ class Elastic(CompiledByWidth, CostsByWidth):
             width: As for `widths`.
             calibrate: A loader of training samples; BatchNorm statistics are measured again on its first 2,048.
             refit: A loader of (inputs, class labels) on which the last layer is fitted again for this width.
-            form: "module" for the network's own class, "graph" for a `torch.fx.GraphModule`; None takes the own class
-                where its attributes can be set so that it computes the same.
+            form: "module" for its own class, "graph" for an `fx.GraphModule`; None: its own where that does the same.
+            dtype: Of its weights: "float16", "bfloat16" or "int8"; `slicing.convert` tells the rest.
 
         Raises:
             WidthError: The width is out of range, or form="module" cannot be had.
@@ -260,7 +260,7 @@ class Elastic(CompiledByWidth, CostsByWidth):
         """
         widths = self.widths(width)
         self._warn_of(widths, "pass calibrate=loader, of training samples" if calibrate is None else None)
-        return self._engine.extract(widths, calibrate=calibrate, refit=refit, form=form)
+        return convert(self._engine.extract(widths, calibrate=calibrate, refit=refit, form=form), dtype)
 
     def verify(self, *, num_widths: int = 3, seed: int = 0) -> Verification:
         """Check the width groups on this network: shapes, order and values at random widths against independent forms.

@@ -9,8 +9,10 @@ from widthwise.slicing.compiled import Compilation
 from widthwise.slicing.correction import Correction, UnitCorrection, WeightCorrection
 from widthwise.slicing.declared import DeclaredNetwork
 from widthwise.slicing.declared_check import check_declared
+from widthwise.slicing.dtype import DtypeName, convert
 from widthwise.slicing.export import Exported, export_network
 from widthwise.slicing.extract import Form, copy_state, extract_network
+from widthwise.slicing.formats import read_facts
 from widthwise.slicing.head import Head, find_head
 from widthwise.slicing.importance import Taylor, measure_magnitude, measure_reading
 from widthwise.slicing.network import SlicedNetwork
@@ -25,11 +27,11 @@ from widthwise.slicing.units import Place, Units, declared_units, find_makers, f
 from widthwise.slicing.verify import Verification, verify_network
 
 __all__ = [
-    "NUM_SAMPLES", "Activation", "Agreement", "Compilation", "Correction", "DeclaredNetwork", "Exported", "Factor",
-    "Form", "Head", "Kept", "Place", "Program", "Result", "Runner", "SlicedNetwork", "Taylor", "UnitCorrection",
-    "Units", "Verification", "WeightCorrection", "batch_inputs", "check_declared", "copy_state", "declared_units",
-    "export_network", "extract_network", "find_blamed", "find_head", "find_makers", "find_trunk", "find_units",
-    "find_weights", "has_batch_norm", "keeps_statistics", "mask_weights", "measure_magnitude", "measure_reading",
-    "permute", "recalibrate", "recalibrate_module", "refit_head", "take_samples", "verify_and_freeze",
-    "verify_network",
+    "NUM_SAMPLES", "Activation", "Agreement", "Compilation", "Correction", "DeclaredNetwork", "DtypeName", "Exported",
+    "Factor", "Form", "Head", "Kept", "Place", "Program", "Result", "Runner", "SlicedNetwork", "Taylor",
+    "UnitCorrection", "Units", "Verification", "WeightCorrection", "batch_inputs", "check_declared", "convert",
+    "copy_state", "declared_units", "export_network", "extract_network", "find_blamed", "find_head", "find_makers",
+    "find_trunk", "find_units", "find_weights", "has_batch_norm", "keeps_statistics", "mask_weights",
+    "measure_magnitude", "measure_reading", "permute", "read_facts", "recalibrate", "recalibrate_module", "refit_head",
+    "take_samples", "verify_and_freeze", "verify_network",
 ]  # fmt: skip

@@ -1,11 +1,13 @@
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.slicing.formats.samples import batch_of, make_mixer, make_net, make_plain, named_batch_of
+from tests.slicing.formats.samples import FACTS, batch_of, make_mixer, make_net, make_plain, named_batch_of
 from widthwise._shared import ExportError
 from widthwise.graph import Example
-from widthwise.slicing.formats import FORMATS, Plain, find_format, find_reason
+from widthwise.slicing.formats import FORMATS, Plain, find_format, find_reason, read_facts
 from widthwise.slicing.formats.format import export_program
 
 
@@ -83,5 +85,45 @@ def test_an_unknown_suffix_is_an_error(name: str) -> None:
     with pytest.raises(ExportError) as caught:
         find_format(f"folder/{name}")
     assert str(caught.value) == (
-        f"expected a file name ending in one of .safetensors, .pt, .pt2, .onnx, got {name!r}; choose one of these"
+        "expected a file name ending in one of .safetensors, .pt, .pt2, .onnx, .pte, or a folder ending in / for "
+        f"Hugging Face, got {name!r}; choose one of these"
+    )
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pt2", pytest.param(".onnx", marks=pytest.mark.slow)])
+def test_a_file_tells_its_facts(suffix: str, tmp_path: Path) -> None:
+    if suffix == ".onnx":
+        pytest.importorskip("onnxscript", reason="needs onnx: pip install 'widthwise[export]'")
+    FORMATS[suffix].write(make_plain(), tmp_path / f"net{suffix}")
+    assert read_facts(tmp_path / f"net{suffix}") == FACTS
+
+
+def test_weights_with_facts_load_strictly_all_the_same(tmp_path: Path) -> None:
+    net = make_net()
+    FORMATS[".pt"].write(make_plain(net), tmp_path / "net.pt")
+    state = torch.load(tmp_path / "net.pt", weights_only=True)
+    assert str(make_net().load_state_dict(state)) == "<All keys matched successfully>"
+    assert state.widthwise == FACTS
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pt2"])
+def test_a_damaged_file_is_told_in_one_line(suffix: str, tmp_path: Path) -> None:
+    target = tmp_path / f"net{suffix}"
+    target.write_bytes(b"not at all")
+    with pytest.raises(
+        ExportError, match=r"^expected a whole file of its format in .*, got damaged content \(.*\); exp"
+    ):
+        read_facts(target)
+
+
+def test_a_missing_file_and_one_of_another_maker_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(ExportError) as caught:
+        read_facts(tmp_path / "net.pt")
+    assert str(caught.value) == f"expected an exported file {tmp_path / 'net.pt'}, got none; check the path"
+    torch.save(make_net().state_dict(), tmp_path / "net.pt")
+    with pytest.raises(ExportError) as caught:
+        read_facts(tmp_path / "net.pt")
+    assert str(caught.value) == (
+        f"expected a file that widthwise exported, got {tmp_path / 'net.pt'} without a word of where it comes from; "
+        "check the path"
     )

@@ -81,7 +81,8 @@ def test_the_size_of_a_safetensors_file_is_known_before_it_is_written(
     widths = {"0": units, 'a "ä"': 3}
     facts = {"made_by": "widthwise 0.1", "torch": "2.13.0", "widths": json.dumps(widths)}
     facts |= {} if score is None else {"score": repr(score)}
-    SAFETENSORS.write(replace(make_plain(net), facts=facts), tmp_path / "net.safetensors")
+    plain = replace(make_plain(net), facts=facts, example=batch_of(2, dtype=dtype))
+    SAFETENSORS.write(plain, tmp_path / "net.safetensors")
     assert (tmp_path / "net.safetensors").stat().st_size == exported_bytes(net, widths)
     with safe_open(tmp_path / "net.safetensors", framework="pt") as file:
         assert file.metadata() == facts
