@@ -1,6 +1,7 @@
 """Recipes, the training loop, and run directories."""
 
-from widthwise.training.accuracy import calibration_batches, is_right, make_score
+from widthwise.training.accuracy import calibration_batches, is_right, labelled_batches, make_score
+from widthwise.training.finetuning import Finetuned, finetune
 from widthwise.training.loop import train
 from widthwise.training.network import Splits, build_elastic, build_network, build_task, load_splits, score_name
 from widthwise.training.recipe import Recipe, list_recipes, load_recipe, parse_recipe
@@ -8,6 +9,7 @@ from widthwise.training.run import Run, RunState, Status
 from widthwise.training.task import Task
 
 __all__ = [
+    "Finetuned",
     "Recipe",
     "Run",
     "RunState",
@@ -18,7 +20,9 @@ __all__ = [
     "build_network",
     "build_task",
     "calibration_batches",
+    "finetune",
     "is_right",
+    "labelled_batches",
     "list_recipes",
     "load_recipe",
     "load_splits",

@@ -5,13 +5,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from widthwise._shared import make_generator
+from widthwise._shared import RecipeError, make_generator
 from widthwise.curves import Score
 from widthwise.training.device import device_of
 from widthwise.training.stream import Stream
-from widthwise.zoo import DataSplits
+from widthwise.zoo import DataSplits, TextSplits
 
-__all__ = ["calibration_batches", "classify", "is_right", "make_score"]
+__all__ = ["calibration_batches", "classify", "is_right", "labelled_batches", "make_score"]
 
 _SCORE_BATCH = 1000
 _CALIBRATION_BATCH, _CALIBRATION_SAMPLES = 256, 2048
@@ -42,3 +42,17 @@ def calibration_batches(splits: DataSplits, seed: int) -> list[Tensor]:
     inputs = splits.train.tensors[0]
     order = torch.randperm(len(inputs), generator=make_generator(seed, Stream.CALIBRATION))
     return list(inputs[order[:_CALIBRATION_SAMPLES]].split(_CALIBRATION_BATCH))
+
+
+def labelled_batches(splits: DataSplits | TextSplits) -> list[tuple[Tensor, Tensor]]:
+    """Return the training split as batches of inputs and class labels, on which a head can be fitted again.
+
+    Raises:
+        RecipeError: The data is a text, which has no labels.
+    """
+    if isinstance(splits, TextSplits):
+        raise RecipeError(
+            f"expected samples with labels to fit the head on, got the text '{splits.name}'; leave out the refit"
+        )
+    inputs, labels = splits.train.tensors
+    return list(zip(inputs.split(_SCORE_BATCH), labels.split(_SCORE_BATCH), strict=True))
