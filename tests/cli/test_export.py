@@ -30,7 +30,7 @@ def test_size_and_parity_are_told(invoke: Invoke, run_copy: Path) -> None:
     result = invoke("export", run_copy, "--width", "0.5")
     path = run_copy / "exports" / "tiny-w0.5.safetensors"
     assert result.stdout.startswith("width 0.5  (fc1 16, fc2 16)\n")
-    assert f"written: {path}, {path.stat().st_size / 1000:.1f} kB\n" in result.stdout
+    assert f"written: {path}, {path.stat().st_size / 1000:.1f} kB, beside it " in result.stdout
     assert (
         "read back and compared with the run on 60 validation inputs, together and one alone: outputs differ by at "
         "most 0 of the largest\n" in result.stdout
@@ -42,6 +42,7 @@ def test_json_tells_the_same(invoke: Invoke, run_copy: Path) -> None:
     path = run_copy / "exports" / "tiny-w0.5.safetensors"
     assert content == {
         "path": str(path),
+        "neighbours": [str(path.with_suffix(suffix)) for suffix in (".config.json", ".load.py")],
         "bytes": path.stat().st_size,
         "max_difference": 0.0,
         "num_compared": 60,
@@ -123,7 +124,8 @@ def test_an_unknown_ending_exits_2(invoke: Invoke, trained: Path, tmp_path: Path
     result = invoke("export", trained, "--width", "0.5", "--out", tmp_path / "small.h5")
     assert result.exit_code == 2
     assert (
-        "expected a file name ending in one of .safetensors, .pt, .pt2, .onnx, got 'small.h5'; choose one of these"
+        "expected a file name ending in one of .safetensors, .pt, .pt2, .onnx, .pte, or a folder ending in / for "
+        "Hugging Face, got 'small.h5'; choose one of these"
     ) in error_line(result)
     assert list(tmp_path.iterdir()) == []
 
@@ -141,7 +143,11 @@ def test_a_file_under_a_budget_of_bytes_is_no_larger(invoke: Invoke, measured: P
         result = invoke("export", measured, "--max-bytes", str(point.bytes), "--out", path)
         assert result.exit_code == 0, result.stderr
         assert path.stat().st_size == Curve.load(measured / "curve.json").pick(max_bytes=point.bytes).bytes
-    assert [file.name for file in tmp_path.iterdir()] == ["small.safetensors"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "small.config.json",
+        "small.load.py",
+        "small.safetensors",
+    ]
 
 
 def test_a_file_over_a_budget_of_bytes_exits_3_and_is_not_kept(invoke: Invoke, measured: Path, tmp_path: Path) -> None:
@@ -152,7 +158,7 @@ def test_a_file_over_a_budget_of_bytes_exits_3_and_is_not_kept(invoke: Invoke, m
     assert result.exit_code == 3
     line = error_line(result)
     assert line.startswith(f"expected a file of at most {point.bytes:,} bytes, got ")
-    assert line.endswith(" as .pt2 at width 0.25; it was not kept: take --format safetensors, or a narrower --width")
+    assert line.endswith(" as .pt2; it was not kept: take another format, such as .safetensors, or a narrower width")
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("small.pt2", "an older file")]
     content = json.loads(invoke(*words, "--json").stdout)
     assert content == {"error": line, "nearest": point.to_dict()}

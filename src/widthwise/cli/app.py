@@ -5,7 +5,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from widthwise._shared import VERSION
-from widthwise.cli import curve, demo, export, groups, pick, recipes, train
+from widthwise.cli import curve, demo, export, groups, info, pick, recipes, train
 from widthwise.cli.group import Verbs
 from widthwise.cli.output import say
 
@@ -28,6 +28,7 @@ _VERBS = (
     (curve.curve, curve.EXAMPLE),
     (pick.pick, pick.EXAMPLE),
     (export.export, export.EXAMPLE),
+    (info.info, info.EXAMPLE),
 )
 
 for _verb, _example in _VERBS:

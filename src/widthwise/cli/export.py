@@ -1,13 +1,12 @@
 """`widthwise export`: one network of a run as a file to take home."""
 
-from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
 import typer
 
-from widthwise._shared import ExportError, NoPointError, replace_file
+from widthwise._shared import CurveError, ExportError, NoPointError
+from widthwise.cli.finish import DtypeOption, Finetune, Finish, RefitHead
 from widthwise.cli.options import (
     AsJson,
     DataFolder,
@@ -21,26 +20,29 @@ from widthwise.cli.options import (
     RunFolder,
     make_limits,
 )
-from widthwise.cli.output import format_bytes, say, say_json
+from widthwise.cli.output import format_bytes, format_score, say, say_json
 from widthwise.cli.points import describe_widths, export_stem, open_run, pick_point, read_curve, say_refusal
-from widthwise.curves import Limits, Point
+from widthwise.curves import Curve, Limits, Point
 from widthwise.elastic import Elastic
 from widthwise.elastic import export as export_file
 from widthwise.slicing import Exported
 from widthwise.slicing.formats import find_format
-from widthwise.training import Run, Splits, build_task
+from widthwise.training import Run, Splits, Task, build_task, labelled_batches
 
 __all__ = ["EXAMPLE", "describe_export", "export", "write_export"]
 
 EXAMPLE = "widthwise export runs/mnist --width 0.25 --format onnx"
 
-Format = Literal["safetensors", "onnx", "pt2", "pt"]
+Format = Literal["safetensors", "onnx", "pt2", "pte", "pt", "hf"]
 Width = Annotated[
     float | None, typer.Option("--width", metavar="F", help="Fraction of full width, in place of a budget.")
 ]
 FormatName = Annotated[
     Format | None,
-    typer.Option("--format", help="Kind of file; where not given, what --out ends in, else safetensors."),
+    typer.Option(
+        "--format",
+        help="Kind of file, hf a folder of Hugging Face; where not given, what --out ends in, or safetensors.",
+    ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The file; else a name in RUN/exports.")]
 
@@ -50,6 +52,9 @@ def export(
     width: Width = None,
     file_format: FormatName = None,
     out: Out = None,
+    dtype: DtypeOption = None,
+    refit_head: RefitHead = False,
+    finetune: Finetune = None,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
     max_bytes: MaxBytes = None,
@@ -73,64 +78,100 @@ def export(
     suffix = _choose_suffix(file_format, out)
     chosen = _choose(run, width, limits, as_json=as_json)
     opened = open_run(run)
-    model = opened.load_model()
-    widths = model.widths(chosen)
     path = out or opened.exports_path / f"{export_stem(opened, chosen)}{suffix}"
+    finish = Finish(dtype=dtype, refit_head=refit_head, epochs=finetune)
+    named = f"{path}/" if suffix == "/" else path
+    _export(opened, chosen, named, finish, data=data, max_bytes=max_bytes, as_json=as_json)
+
+
+def _export(
+    run: Run,
+    chosen: float | Point,
+    path: str | Path,
+    finish: Finish,
+    *,
+    data: Path | None,
+    max_bytes: int | None,
+    as_json: bool,
+) -> None:
+    model = run.load_model()
+    # A width that there is not is told before data is read.
+    widths, splits = model.widths(chosen), run.load_data(data)
     try:
-        exported = write_export(opened, model, chosen, path, splits=opened.load_data(data), max_bytes=max_bytes)
+        exported = write_export(run, model, chosen, path, splits=splits, finish=finish, max_bytes=max_bytes)
     except NoPointError as error:
         if as_json and isinstance(chosen, Point):
             say_refusal(error, chosen)
         raise
+    scores = _score(build_task(run.recipe, splits, model.net), exported) if finish.is_asked else {}
     if as_json:
-        say_json({**exported_dict(exported), "widths": widths})
-    else:
-        say(f"width {_label(chosen)}  ({describe_widths(widths)})")
-        say(describe_export(exported))
+        say_json({**exported_dict(exported), "widths": widths, **({"scores": scores} if scores else {})})
+        return
+    say(f"width {_label(chosen)}  ({describe_widths(widths)})")
+    say(describe_export(exported))
+    for name, score in scores.items():
+        say(f"{name} of the file on the validation split, in its own runtime: {format_score(score, name)}")
 
 
 def write_export(
-    run: Run, model: Elastic, width: float | Point, path: Path, *, splits: Splits, max_bytes: int | None = None
+    run: Run,
+    model: Elastic,
+    width: float | Point,
+    path: str | Path,
+    *,
+    splits: Splits,
+    finish: Finish | None = None,
+    max_bytes: int | None = None,
 ) -> Exported:
     """Return the checked file of the network at `width`, compared with the network on samples of the validation split.
 
-    BatchNorm is recalibrated as for the curve, so the file is the network that was scored.
+    BatchNorm is recalibrated as for the curve, so the file is the network that was scored, but for what finishes it.
 
     Raises:
         NoPointError: Where the file is larger than `max_bytes`; it is not kept, and what stood at `path` stays.
         ExportError: Where the folder of `path` cannot be made, or as `widthwise.export` says.
     """
-    _make_folder(path)
-    if max_bytes is None:
-        return _write(run, model, width, path, splits)
-    # Under its own name, which some formats write down, but in a folder apart until its size is known.
-    with replace_file(path, error=ExportError) as temporary, TemporaryDirectory(dir=path.parent, prefix=".") as folder:
-        exported = _write(run, model, width, Path(folder) / path.name, splits)
-        if exported.size_bytes > max_bytes:
-            raise NoPointError(
-                f"expected a file of at most {max_bytes:,} bytes, got {exported.size_bytes:,} as {path.suffix} at "
-                f"width {_label(width)}; it was not kept: take --format safetensors, or a narrower --width"
-            )
-        exported.path.replace(temporary)
-    return replace(exported, path=path)
-
-
-def _write(run: Run, model: Elastic, width: float | Point, path: Path, splits: Splits) -> Exported:
+    _make_folder(Path(path))
+    finish = finish or Finish()
     task = build_task(run.recipe, splits, model.net)
     is_full = model.widths(width) == model.widths(1.0)
     return export_file(
         model,
-        width,
+        _find_point(run, model, width),
         path,
-        calibrate=None if is_full else task.calibration_batches(),
+        dtype=finish.dtype,
+        calibrate=None if is_full and finish.dtype != "int8" else task.calibration_batches(),
+        refit=labelled_batches(splits) if finish.refit_head else None,
+        finish=finish.make_training(run, splits),
         inputs=task.compared_inputs(),
+        max_bytes=max_bytes,
+        facts={"run": run.path.resolve().name, "recipe": run.recipe.name},
     )
+
+
+def _find_point(run: Run, model: Elastic, width: float | Point) -> float | Point:
+    """Return the point of the run's curve at a width, which knows its scores; the width where there is none."""
+    if isinstance(width, Point) or not run.curve_path.exists():
+        return width
+    try:
+        points = Curve.load(run.curve_path).points
+    except CurveError:
+        # The curve is not what was asked for, and the next verb that needs it tells of the damage.
+        return width
+    widths = model.widths(width)
+    return next((point for point in points if point.widths == widths), width)
+
+
+def _score(task: Task, exported: Exported) -> dict[str, float]:
+    score = task.score()
+    return {score.name: score(exported.net)}
 
 
 def exported_dict(exported: Exported) -> dict[str, object]:
     """Return what is known of a file as plain values, for JSON."""
     return {
         "path": str(exported.path),
+        "neighbours": [str(path) for path in exported.neighbours],
         "bytes": exported.size_bytes,
         "max_difference": exported.max_difference,
         "num_compared": _num_distinct(exported),
@@ -139,8 +180,9 @@ def exported_dict(exported: Exported) -> dict[str, object]:
 
 def describe_export(exported: Exported) -> str:
     """Return the file, its size, and how near its outputs are to the run's, in two lines."""
+    beside = f", beside it {', '.join(path.name for path in exported.neighbours)}" if exported.neighbours else ""
     return (
-        f"written: {exported.path}, {format_bytes(exported.size_bytes)}\n"
+        f"written: {exported.path}, {format_bytes(exported.size_bytes)}{beside}\n"
         f"read back and compared with the run on {_num_distinct(exported)} validation inputs, together and one alone: "
         f"outputs differ by at most {exported.max_difference:.1g} of the largest"
     )
@@ -176,6 +218,8 @@ def _choose(run: Path, width: float | None, limits: Limits | None, *, as_json: b
 
 
 def _choose_suffix(file_format: Format | None, out: Path | None) -> str:
+    if file_format == "hf":
+        return "/"
     suffix = None if file_format is None else f".{file_format}"
     if out is None:
         return suffix or ".safetensors"
