@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.coverage.tables import brief_coverage, draw_comparison, draw_models
+from benchmarks.curve.extracted_table import brief_runtimes, draw_runtimes
+from benchmarks.curve.quantised import NETWORKS as QUANTISED
+from benchmarks.curve.quantised import result_path as quantised_path
+from benchmarks.curve.quantised_table import brief_quantised, draw_quantised
 from benchmarks.elastic.peers import result_path
 from benchmarks.elastic.peers_table import brief_peers, draw_peers
 from benchmarks.elastic.tasks import TASKS
@@ -147,6 +151,38 @@ TABLES = (
         command="python -m benchmarks.speed.extracted",
         draw=draw_extracted,
         brief=brief_extracted,
+    ),
+    Table(
+        name="runtimes",
+        title="An extracted network in each runtime",
+        words=(
+            "The same pairs, each exported and run by its own runtime: eager, ONNX Runtime, and ExecuTorch with "
+            "XNNPACK, one sample, one thread. Both take turns in one process; outputs are compared on the same inputs. "
+            "Bytes: of the file, more than that of the network built by hand."
+        ),
+        results="benchmarks/curve/results/extracted.json",
+        command="python -m benchmarks.curve.extracted",
+        draw=draw_runtimes,
+        brief=brief_runtimes,
+    ),
+    *(
+        Table(
+            name=f"quantised_{network.replace('-', '_')}",
+            title=f"Width and quantisation together: {network}",
+            words=(
+                "One training; its networks at each width, exported in each kind of numbers, read back in the runtime "
+                "of the file and scored there on the validation split. float32 and float16: ONNX Runtime. int8: its "
+                "quantiser, with ranges of activations measured at run time (dynamic) or on 2,048 training samples "
+                "(static); torchao: weights of linear layers alone, in a program of torch.export. Bytes are those of "
+                "the file. `alone, summed` is what the width loses in float32 plus what the numbers lose at full "
+                "width; `more` is what is lost together beyond that."
+            ),
+            results=str(quantised_path(network).relative_to(ROOT)),
+            command=f"python -m benchmarks.curve.quantised --data DIR --network {network}",
+            draw=draw_quantised,
+            brief=brief_quantised,
+        )
+        for network in QUANTISED
     ),
     Table(
         name="demo",

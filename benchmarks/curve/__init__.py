@@ -1,1 +1,1 @@
-"""Choosing and taking home: what is measured of curves, picks, files and switching."""
+"""What the curve, the choice and the files promise, measured."""
