@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from widthwise.curves import Point, align_cells
-from widthwise.curves.table import is_share, join_cells, make_cells
+from widthwise.curves import Point
+from widthwise.curves.table import is_share, make_cells
 
 
 def make_point(score: float, *, params: int = 10, latency_ms: float | None = None, **scores: float) -> Point:
@@ -63,12 +63,6 @@ def test_other_scores_that_all_points_share_follow_the_first() -> None:
     ]
 
 
-def test_columns_are_aligned_to_the_right() -> None:
-    text = align_cells([["width", "MACs"], ["0.5", "12"], ["0.03125", "3"]])
-
-    assert text == "  width  MACs\n    0.5    12\n0.03125     3"
-
-
 def test_errors_stand_behind_the_score_as_half_a_band() -> None:
     points = [replace(make_point(0.9, accuracy=0.9, loss=1.5), errors={"accuracy": 0.01, "loss": 0.25})]
     points.append(make_point(0.8, accuracy=0.8, loss=2.5))
@@ -84,17 +78,3 @@ def test_memory_has_a_column_where_it_is_known() -> None:
     cells = make_cells([replace(make_point(0.5), memory_bytes=12_345), make_point(0.5, latency_ms=1.0)], "accuracy")
 
     assert [row[-2:] for row in cells] == [["memory kB", "latency ms"], ["12.3", ""], ["", "1.000"]]
-
-
-def test_several_tables_are_one_of_the_columns_that_they_share() -> None:
-    tables = {
-        "ours": [["width", "accuracy %", "kB"], ["1", "90.00", "8.0"]],
-        "theirs": [["width", "accuracy %", "loss", "kB"], ["1", "80.00", "1.0", "7.0"], ["0.5", "70.00", "2.0", "3.0"]],
-    }
-
-    assert join_cells(tables) == [
-        ["run", "width", "accuracy %", "kB"],
-        ["ours", "1", "90.00", "8.0"],
-        ["theirs", "1", "80.00", "7.0"],
-        ["theirs", "0.5", "70.00", "3.0"],
-    ]

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar, cast, final
 
 from widthwise._shared import CurveError, read_json, write_json
+from widthwise.curves.cells import align_cells
 from widthwise.curves.cost import Cost, check_cost
 from widthwise.curves.front import find_front
 from widthwise.curves.pick import Limits, choose_point
 from widthwise.curves.point import Point
-from widthwise.curves.table import align_cells, make_cells
+from widthwise.curves.table import make_cells
 
 __all__ = ["SCHEMA", "Curve"]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import cast, final
 
 from widthwise._shared import CurveError
+from widthwise.curves.evidence import Evidence
 
 __all__ = ["Point"]
 
@@ -32,6 +33,7 @@ class Point:
         bytes_by_dtype: Size of the .safetensors file where the weights are stored as another dtype, by its name.
         errors: Standard error of every score that is a mean over samples, by name.
         drop_errors: Standard error of the difference of such a score to that of full width on the same samples.
+        evidence: What `ww.pick` rests on; None where the point was not picked by it.
     """
 
     width: float | None
@@ -48,6 +50,7 @@ class Point:
     bytes_by_dtype: dict[str, int] = field(default_factory=dict[str, int])
     errors: dict[str, float] = field(default_factory=dict[str, float])
     drop_errors: dict[str, float] = field(default_factory=dict[str, float])
+    evidence: Evidence | None = None
 
     @property
     def flops(self) -> int:
@@ -88,6 +91,7 @@ class Point:
             "bytes_by_dtype": dict(self.bytes_by_dtype),
             "errors": dict(self.errors),
             "drop_errors": dict(self.drop_errors),
+            "evidence": None if self.evidence is None else self.evidence.to_dict(),
         }
 
     @classmethod
@@ -98,6 +102,7 @@ class Point:
             CurveError: Where an entry is missing or is not of its type.
         """
         width, latency, memory = (content.get(name) for name in ("width", "latency_ms", "memory_bytes"))
+        evidence = content.get("evidence")
         return cls(
             width=None if width is None else _number(width, "width"),
             widths=_counts(content.get("widths"), "widths"),
@@ -113,6 +118,7 @@ class Point:
             bytes_by_dtype=_counts(content.get("bytes_by_dtype", {}), "bytes_by_dtype"),
             errors=_numbers(content.get("errors", {}), "errors"),
             drop_errors=_numbers(content.get("drop_errors", {}), "drop_errors"),
+            evidence=None if evidence is None else Evidence.from_dict(evidence),
         )
 
 

@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 from widthwise._shared import CurveError
 from widthwise.measure import evaluating
 
-__all__ = ["Score"]
+__all__ = ["Score", "batch_size"]
 
 _Batch = TypeVar("_Batch")
 
@@ -90,11 +90,11 @@ class Score(Generic[_Batch]):
         for index, batch in enumerate(self.loader):
             with evaluating(net):
                 scores = self.per_sample(net, batch)
-            scores_B = self._checked(scores, index, _batch_size(batch))
+            scores_B = self._checked(scores, index, batch_size(batch))
             if len(scores_B):
                 yield scores_B
 
-    def _checked(self, scores: object, index: int, batch_size: int | None) -> Tensor:
+    def _checked(self, scores: object, index: int, expected_size: int | None) -> Tensor:
         expected = f"{self.name}: expected per_sample to return one number per sample, a tensor [B]"
         if not isinstance(scores, Tensor):
             raise CurveError(f"{expected}, got {type(scores).__name__}; return a tensor")
@@ -107,8 +107,8 @@ class Score(Generic[_Batch]):
             )
         if scores.dim() != 1:
             raise CurveError(f"{expected}, got shape {shape}; reduce it over every axis but the first")
-        if batch_size is not None and len(scores) != batch_size:
-            raise CurveError(f"{expected}, got {len(scores)} numbers for a batch of {batch_size}; check per_sample")
+        if expected_size is not None and len(scores) != expected_size:
+            raise CurveError(f"{expected}, got {len(scores)} numbers for a batch of {expected_size}; check per_sample")
         num_bad = int((~torch.isfinite(scores)).sum())
         if num_bad:
             raise CurveError(
@@ -118,7 +118,7 @@ class Score(Generic[_Batch]):
         return scores.to(device="cpu", dtype=torch.float64)
 
 
-def _batch_size(batch: object) -> int | None:
+def batch_size(batch: object) -> int | None:
     """Return the size that the first axes of all tensors in the batch agree on, None where they do not agree."""
     sizes = {leaf.shape[0] for leaf in pytree.tree_leaves(batch) if isinstance(leaf, Tensor) and leaf.dim() > 0}
     return sizes.pop() if len(sizes) == 1 else None

@@ -21,7 +21,7 @@ from widthwise.curves.rounds import Rounds
 from widthwise.curves.score import Score
 from widthwise.curves.sweepable import Sweepable
 
-__all__ = ["Evaluate", "Sweepable", "curve"]
+__all__ = ["Evaluate", "Sweepable", "check_calibration", "curve"]
 
 
 def curve(
@@ -86,7 +86,7 @@ def curve(
     plan = Plan(
         model=model, scores=scores, calibrate=calibrate, latency=latency, processes=processes, is_noisy=is_noisy
     )
-    _check_calibration(model, calibrate, candidates)
+    check_calibration(model, calibrate, candidates)
     if path is not None:
         check_folder(Path(path))
     warn_of_untrained(model, candidates, model.law.lowest)
@@ -145,7 +145,8 @@ def _make_header(plan: Plan, directions: dict[str, bool], fingerprint: str | Non
     )
 
 
-def _check_calibration(model: Sweepable, calibrate: Iterable[object] | None, candidates: list[Candidate]) -> None:
+def check_calibration(model: Sweepable, calibrate: Iterable[object] | None, candidates: Iterable[Candidate]) -> None:
+    """Refuse calibration batches that can be used only once, and warn where a network wants some and has none."""
     if isinstance(calibrate, Iterator):
         raise CurveError(
             f"expected calibration batches that can be gone through once per width, got the one-way "
