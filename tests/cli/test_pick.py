@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Invoke, error_line
-from widthwise.curves import Curve
+from widthwise.curves import Curve, Point
 
 
 def test_the_picked_point_is_that_of_the_curve(invoke: Invoke, measured: Path) -> None:
@@ -130,3 +130,58 @@ def test_a_latency_that_was_not_measured_exits_1(invoke: Invoke, measured: Path)
     result = invoke("pick", measured, "--max-latency-ms", "1")
     assert result.exit_code == 1
     assert "latenc" in error_line(result)
+
+
+def test_by_evidence_it_tells_what_was_tested(invoke: Invoke, trained: Path) -> None:
+    result = invoke("pick", trained, "--max-drop", "0.4", "--confidence", "0.9")
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[1].split() == ["width", "samples", "drop", "at", "most", "drop", "<=", "0.4"]
+    assert any(line.endswith(" 60 samples there") for line in lines)
+    assert "drop <= 0.4 with confidence 0.9" in result.stdout
+    assert lines[-1].startswith(f"next: widthwise export {trained} --width ")
+
+
+def test_by_evidence_json_is_the_point_with_its_evidence(invoke: Invoke, trained: Path) -> None:
+    result = invoke("pick", trained, "--max-drop", "40%", "--confidence", "0.9", "--json")
+    point = Point.from_dict(json.loads(result.stdout))
+    assert point.evidence is not None
+    assert (point.evidence.max_drop, point.evidence.confidence) == ("40%", 0.9)
+    assert (point.evidence.num_available, point.evidence.guarantee) == (60, "any sample size")
+    again = invoke("pick", trained, "--max-drop", "40%", "--confidence", "0.9", "--json")
+    assert again.stdout == result.stdout
+
+
+def test_where_full_width_is_all_that_is_proven_it_says_so(invoke: Invoke, trained: Path) -> None:
+    # More samples than the shortest proof takes, and fewer than any of these networks needs.
+    result = invoke("pick", trained, "--max-drop", "0.115", "--confidence", "0.995")
+    assert "no narrower network is proven to have a drop <= 0.115 with confidence 0.995: full width; " in result.stdout
+    assert result.stdout.splitlines()[-1].endswith("--width 1 --format onnx")
+
+
+def test_too_few_samples_exit_3_and_say_how_many_it_takes(invoke: Invoke, trained: Path) -> None:
+    result = invoke("pick", trained, "--max-drop", "0.01", "--confidence", "0.95")
+    assert result.exit_code == 3
+    assert error_line(result).startswith(
+        "no width can be proven to keep to max_drop=0.01 with confidence 0.95 on 60 samples; it takes at least 338 "
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--max-params", "200", "--confidence", "0.9"), "expected --confidence with --max-drop and no other limit"),
+        (
+            ("--max-drop", "0.1", "--min-score", "0.5", "--confidence", "0.9"),
+            "expected --confidence with --max-drop and no other limit",
+        ),
+        (("--max-drop", "0.1", "--confidence", "95"), "expected --confidence to lie between 0 and 1, got 95"),
+        (("--max-drop", "0.1", "--data", "x"), "expected --data with --confidence, got it alone"),
+    ],
+)
+def test_a_confidence_that_means_nothing_is_bad_usage(
+    invoke: Invoke, measured: Path, words: tuple[str, ...], expected: str
+) -> None:
+    result = invoke("pick", measured, *words)
+    assert result.exit_code == 2
+    assert expected in error_line(result)

@@ -1,9 +1,13 @@
-"""`widthwise pick`: a point of the curve under a budget, from stored numbers alone."""
+"""`widthwise pick`: a point under a budget, from stored numbers, or by evidence from the validation samples."""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from widthwise.cli.options import (
     AsJson,
+    DataFolder,
     MaxBytes,
     MaxDrop,
     MaxLatency,
@@ -14,12 +18,25 @@ from widthwise.cli.options import (
     RunFolder,
     make_limits,
 )
-from widthwise.cli.output import say, say_json
-from widthwise.cli.points import describe_point, pick_point, read_curve
+from widthwise.cli.output import make_table, say, say_json
+from widthwise.cli.points import describe_point, open_run, pick_point, read_curve
+from widthwise.curves import Curve, Evidence, Limits, Point
+from widthwise.curves import pick as pick_by_evidence
+from widthwise.training import build_task
 
-__all__ = ["EXAMPLE", "pick"]
+__all__ = ["EXAMPLE", "Confidence", "pick"]
 
-EXAMPLE = "widthwise pick runs/mnist --max-params 20000"
+EXAMPLE = "widthwise pick runs/mnist --max-drop 0.01 --confidence 0.95"
+
+Confidence = Annotated[
+    float | None,
+    typer.Option(
+        "--confidence",
+        metavar="SHARE",
+        help="With --max-drop: prove the drop on as many validation samples as that takes, this sure, such as 0.95.",
+        rich_help_panel="Budget",
+    ),
+]
 
 
 def pick(
@@ -31,11 +48,14 @@ def pick(
     max_memory: MaxMemory = None,
     min_score: MinScore = None,
     max_drop: MaxDrop = None,
+    confidence: Confidence = None,
+    data: DataFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the point of a run's curve to take under a budget; exits 3 and names the nearest where none fits.
+    """Print the point of a run to take under a budget; exits 3 and names the nearest where none fits.
 
-    Under limits on cost it is the best score, under limits on quality alone the fewest parameters. Nothing is measured.
+    Under limits on cost it is the best score of the curve, under limits on quality alone the fewest parameters; nothing
+    is measured. With --confidence it is the smallest network whose drop is proven on the validation samples.
     """
     limits = make_limits(
         max_params=max_params,
@@ -48,13 +68,58 @@ def pick(
     )
     if limits is None:
         raise typer.BadParameter("expected a budget, got none; give --max-params, --max-drop or another limit")
+    if confidence is not None:
+        _say_proven(run, _prove(run, limits, confidence, data), as_json=as_json)
+        return
+    if data is not None:
+        raise typer.BadParameter("expected --data with --confidence, got it alone; leave it out, stored numbers decide")
     curve = read_curve(run)
     point = pick_point(curve, limits, as_json=as_json)
     if as_json:
         say_json(point.to_dict())
         return
     say(describe_point(point, curve))
+    # Bytes are those of .safetensors; another format may be over the budget.
+    _say_next(run, point, "onnx" if max_bytes is None else "safetensors")
+
+
+def _prove(run: Path, limits: Limits, confidence: float, data: Path | None) -> Point:
+    if limits.max_drop is None or limits != Limits(max_drop=limits.max_drop):
+        raise typer.BadParameter("expected --confidence with --max-drop and no other limit; leave the others out")
+    if not 0 < confidence < 1:
+        raise typer.BadParameter(f"expected --confidence to lie between 0 and 1, got {confidence:g}; 0.95 is usual")
+    opened = open_run(run)
+    model = opened.load_model()
+    task = build_task(opened.recipe, opened.load_data(data), model.net)
+    return pick_by_evidence(
+        model,
+        task.score(),
+        max_drop=limits.max_drop,
+        confidence=confidence,
+        calibrate=task.calibration_batches(),
+    )
+
+
+def _say_proven(run: Path, point: Point, *, as_json: bool) -> None:
+    if as_json:
+        say_json(point.to_dict())
+        return
+    assert point.evidence is not None
+    say(make_table(point.evidence.cells()))
+    say(_describe_evidence(point, point.evidence))
+    say(describe_point(point, Curve(points=(point,), name=next(iter(point.scores)))))
+    _say_next(run, point, "onnx")
+
+
+def _describe_evidence(point: Point, evidence: Evidence) -> str:
+    sure = f"drop <= {evidence.max_drop} with confidence {evidence.confidence:g}"
+    words = f"no narrower network is proven to have a {sure}: full width" if point.width == 1.0 else f"{sure}: proven"
+    return (
+        f"{words}; {evidence.num_samples:,} forward passes of samples, {evidence.num_full:,} of them at full width, "
+        f"{evidence.num_available:,} samples there\n"
+    )
+
+
+def _say_next(run: Path, point: Point, file_format: str) -> None:
     if point.width is not None:
-        # Bytes are those of .safetensors; another format may be over the budget.
-        file_format = "onnx" if max_bytes is None else "safetensors"
         say(f"next: widthwise export {run} --width {point.width:.6g} --format {file_format}")
