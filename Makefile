@@ -60,10 +60,12 @@ benchmarks: $(STAMPS)/demo
 	$(BIN)/python -m benchmarks.speed.extracted
 	$(BIN)/python -m benchmarks.curve.extracted
 	$(BIN)/python -m benchmarks.speed.demo
+	$(BIN)/python -m benchmarks.curve.coverage
 ifneq ($(DATA),)
 	$(MAKE) --no-print-directory bench-elastic
 	$(BIN)/python -m benchmarks.recipes.measure --data "$(DATA)"
 	$(BIN)/python -m benchmarks.curve.quantised --data "$(DATA)"
+	$(BIN)/python -m benchmarks.curve.pick_mnist --data "$(DATA)"
 else
 	@echo "the benchmarks of training are left out: they need the folder with MNIST, as DATA=..." >&2
 endif
