@@ -9,7 +9,7 @@ from widthwise._shared import WidthWarning
 from widthwise.elastic.law import Law
 from widthwise.groups import Group, Groups
 
-__all__ = ["warn_of_unsound", "warn_of_width"]
+__all__ = ["warn_of_statistics", "warn_of_unsound", "warn_of_width"]
 
 
 def warn_of_width(
@@ -33,7 +33,7 @@ def warn_of_width(
     """
     _warn_of_untrained(widths, groups, law, stacklevel=stacklevel + 1)
     if advice is not None:
-        _warn_of_statistics(widths, groups, advice, stacklevel=stacklevel + 1)
+        warn_of_statistics(widths, groups, advice, stacklevel=stacklevel + 1)
     _warn_of_missing_state(widths, groups, own, stacklevel=stacklevel + 1)
 
 
@@ -51,7 +51,8 @@ def _warn_of_untrained(widths: Mapping[str, int], groups: Groups, law: Law, *, s
             return
 
 
-def _warn_of_statistics(widths: Mapping[str, int], groups: Groups, advice: str, *, stacklevel: int) -> None:
+def warn_of_statistics(widths: Mapping[str, int], groups: Groups, advice: str, *, stacklevel: int) -> None:
+    """Warn, in the caller `stacklevel` frames up, of BatchNorm at a width that its statistics are not of."""
     if widths != groups.sizes:
         warnings.warn(
             "expected BatchNorm statistics of the width that is run, got those of the full width, with which a "
