@@ -2,6 +2,7 @@
 
 import errno
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from tests.curves.evaluations import BATCH, first_output
 from tests.curves.stand_in import StandIn
 from widthwise._shared import CurveError
 from widthwise.curves import Curve, Score, curve
+from widthwise.curves.grid import Candidate
+from widthwise.curves.plan import Scorer
 from widthwise.curves.uncertainty import standard_error
 
 # Several scores
@@ -88,6 +91,22 @@ def test_a_score_stores_its_error_and_that_of_the_paired_difference(model: Stand
         assert point.drop_errors == {"PSNR": standard_error(full - own)}
     assert found.full is not None
     assert found.full.drop_errors == {"PSNR": 0.0}
+
+
+def test_points_that_are_done_before_full_width_wait_for_it(
+    model: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = Score(psnr, [(BATCH[:10], IMAGES)], name="PSNR")
+    found = curve(model, score, widths=[1.0, 0.5, 0.25], latency=False, fingerprint="x")
+    in_order = Scorer.score
+
+    def last_first(self: Scorer, candidates: list[Candidate], repeated: Candidate | None) -> Iterator[Any]:
+        yield from reversed(list(in_order(self, candidates, repeated)))
+
+    monkeypatch.setattr(Scorer, "score", last_first)
+    path = tmp_path / "curve.json"
+    assert curve(model, score, widths=[1.0, 0.5, 0.25], latency=False, fingerprint="x", path=path) == found
+    assert Curve.load(path) == found
 
 
 def test_without_full_width_there_is_no_paired_error(model: StandIn) -> None:
@@ -172,6 +191,19 @@ def test_an_interrupted_adaptive_sweep_ends_as_one_that_was_not(model: StandIn, 
         again = curve(model, bent, widths="adaptive", latency=False, path=path, fingerprint="x")
         assert again == whole
         assert len(model.calls) == len(whole) - most
+
+
+def test_other_points_in_the_file_do_not_change_which_way_it_goes(model: StandIn, tmp_path: Path) -> None:
+    model.law.lowest = 1 / 32
+    path = tmp_path / "curve.json"
+    settings: dict[str, Any] = {"latency": False, "fingerprint": "x"}
+    alone = curve(model, bent, widths="adaptive", max_points=8, **settings)
+    curve(model, bent, widths=[0.7, 0.2, 0.15, 0.1], path=path, **settings)
+    beside = curve(model, bent, widths="adaptive", max_points=8, path=path, **settings)
+
+    units = [{point.widths["fc1"] for point in found} for found in (alone, beside)]
+    assert len(alone) == 8
+    assert units[1] == units[0] | {22, 6, 5, 3}
 
 
 @pytest.mark.parametrize("extra", [{"max_points": 5}, {"tolerance": 0.1}])

@@ -29,6 +29,7 @@ def watch_peak_bytes(net: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str,
         kwargs: Its keyword inputs.
 
     Example:
+        >>> import torch
         >>> net = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2))
         >>> watch_peak_bytes(net, (torch.zeros(1, 3),), {})
         76
