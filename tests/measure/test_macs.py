@@ -204,3 +204,32 @@ def test_a_width_costs_what_torch_counts_on_the_extracted_network(name: str) -> 
         widths = draw_widths(model, seed)
         assert not kwargs
         assert 2 * model.macs(widths) == count_by_torch(model.extract(widths), *args)
+
+
+def test_a_transformer_layer_by_hand() -> None:
+    width, heads, inner, tokens = 8, 2, 12, 5
+    layer = nn.TransformerEncoderLayer(width, heads, inner, dropout=0.0, batch_first=True)
+    inference, _ = infer(nn.Sequential(layer, nn.Linear(width, 3)), torch.randn(2, tokens, width))
+    # Queries, keys, values and the output; scores and their sum over values; two layers of the feed-forward part.
+    layers = tokens * (4 * width * width + 2 * width * inner + 3 * width)
+    assert count_macs(inference, {}) == layers + 2 * tokens * tokens * width
+
+
+def test_a_projected_lstm_by_hand() -> None:
+    net = Network(lambda s, x: s.o(s.r(x)[0]) + s.h(s.g(x)), r=nn.LSTM(5, 6, proj_size=4, batch_first=True),
+                  o=nn.Linear(4, 3), g=nn.Linear(5, 2), h=nn.Linear(2, 3))  # fmt: skip
+    inference, _ = infer(net, torch.randn(2, 7, 5))
+    gates, projection = 4 * 6 * (5 + 4), 6 * 4
+    assert count_macs(inference, {}) == 7 * (gates + projection + 4 * 3 + 5 * 2 + 2 * 3)
+
+
+def test_attention_of_few_key_heads_counts_every_query_head() -> None:
+    def run(s: Any, x: Tensor) -> Tensor:
+        shape = (x.shape[0], 6, -1, 4)
+        query, key, value = (part(x).view(shape).transpose(1, 2) for part in (s.q, s.k, s.v))
+        mixed = functional.scaled_dot_product_attention(query, key, value, enable_gqa=True)
+        return s.o(mixed.transpose(1, 2).flatten(2))
+
+    parts = {"q": nn.Linear(5, 16), "k": nn.Linear(5, 8), "v": nn.Linear(5, 8), "o": nn.Linear(16, 3)}
+    inference, _ = infer(Network(run, **parts), torch.randn(2, 6, 5))
+    assert count_macs(inference, {}) == 6 * (5 * (16 + 8 + 8) + 16 * 3) + 4 * 6 * 6 * (4 + 4)
