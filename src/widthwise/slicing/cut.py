@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from widthwise.graph import Axes, KeptSet, Term, atoms_of, count, indices, is_prefix, size_of
+from widthwise.graph import Atom, Axes, KeptSet, Term, atoms_of, count, indices, is_prefix, size_of
 
 __all__ = ["Layout", "cut", "format_of"]
 
@@ -40,9 +40,13 @@ def cut(tensor: Tensor, axes: Axes, kept: Kept) -> Tensor:
         kept: The kept set of each atom.
     """
     for axis, term in enumerate(axes):
-        if not _has_atoms(term):
+        if isinstance(term, Atom) and isinstance(units := kept.get(term.key, term.size), int):
+            # Nearly every axis; corrections of octaves ask for it once for each parameter at every run.
+            if units != term.size:
+                tensor = tensor.narrow(axis, 0, units)
+        elif not _has_atoms(term):
             continue
-        if is_prefix(term, kept):
+        elif is_prefix(term, kept):
             length = count(term, kept)
             if length != size_of(term):
                 tensor = tensor.narrow(axis, 0, length)

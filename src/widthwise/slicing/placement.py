@@ -51,13 +51,14 @@ def check_whole(net: nn.Module, modules: Iterable[nn.Module] | None = None) -> N
     if module is None:
         return
     for holder in net.modules() if modules is None else modules:
-        if any(isinstance(parameter, module.DTensor) for parameter in vars(holder)["_parameters"].values()):
-            name = next(name for name, each in net.named_parameters() if isinstance(each, module.DTensor))
-            raise TraceError(
-                f"expected whole parameters, got {name} sharded over processes; shard the elastic model alone, "
-                "fully_shard(model), no part of it, which gathers them while it is called, and load a gathered state "
-                "dict into a network of one process for all else"
-            )
+        for parameter in vars(holder)["_parameters"].values():
+            if isinstance(parameter, module.DTensor):
+                name = next(name for name, each in net.named_parameters() if each is parameter)
+                raise TraceError(
+                    f"expected whole parameters, got {name} sharded over processes; shard the elastic model alone, "
+                    "fully_shard(model), no part of it, which gathers them while it is called, and load a gathered "
+                    "state dict into a network of one process for all else"
+                )
 
 
 def find_addresses(net: nn.Module) -> list[int]:
