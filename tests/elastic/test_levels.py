@@ -1,5 +1,5 @@
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from widthwise.elastic.levels import find_births
@@ -8,12 +8,12 @@ from widthwise.groups import Group
 groups_of_a_network = st.lists(
     st.builds(
         lambda size, lower, step, follows: (size, min(size, lower), step, follows),
-        st.integers(1, 40),
-        st.integers(1, 6),
+        st.integers(1, 60),
+        st.integers(1, 3),
         st.sampled_from([1, 1, 4]),
         st.sampled_from([True, True, False]),
     ),
-    min_size=1,
+    min_size=2,
     max_size=4,
 )
 
@@ -25,7 +25,8 @@ def make(sizes: list[tuple[int, int, int, bool]]) -> list[Group]:
     ]
 
 
-@given(groups_of_a_network, st.floats(0.01, 1), st.floats(0.01, 1))
+@settings(max_examples=100)
+@given(groups_of_a_network, st.floats(0.01, 0.2), st.floats(0.01, 1))
 def test_the_units_of_a_fraction_are_those_up_to_a_level(
     sizes: list[tuple[int, int, int, bool]], lowest: float, fraction: float
 ) -> None:
