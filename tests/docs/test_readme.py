@@ -8,6 +8,8 @@ import pytest
 from tests.docs.pages import find_marks, read_script
 
 ROOT = Path(__file__).parents[2]
+# That bring the packages which pages name; loops brings the others.
+EXTRAS = {"onnxruntime": "export", "executorch": "executorch", "torchao": "int8"}
 PAGES = [page for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))] if page.exists()]
 
 MARKED = [
@@ -62,7 +64,7 @@ def test_the_examples_that_need_a_package_run(
     page: Path, mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = mark.removeprefix("needs ")
-    pytest.importorskip(package, reason=f"needs {package}: pip install 'widthwise[loops]'")
+    pytest.importorskip(package, reason=f"needs {package}: pip install 'widthwise[{EXTRAS.get(package, 'loops')}]'")
     monkeypatch.chdir(tmp_path)
     assert run(page, mark).keys() > run(page).keys()
 
