@@ -54,3 +54,16 @@ def test_groups_are_found_without_the_text(invoke: Invoke, verse: Path) -> None:
     result = invoke("groups", verse / "recipe.toml")
     assert result.exit_code == 0
     assert "lstm" in result.stdout
+
+
+def test_export_finishes_a_network_that_carries_its_state(invoke: Invoke, verse: Path, tmp_path: Path) -> None:
+    words = ("--width", "0.5", "--dtype", "float16", "--finetune", "1", "--out", tmp_path / "small.pt", "--json")
+    result = invoke("export", verse, *words)
+    assert result.exit_code == 0, result.stderr
+    assert 0 < json.loads(result.stdout)["scores"]["cross_entropy"] < 10
+
+
+def test_a_text_has_no_labels_to_fit_the_head_on(invoke: Invoke, verse: Path, tmp_path: Path) -> None:
+    result = invoke("export", verse, "--width", "0.5", "--refit-head", "--out", tmp_path / "small.pt")
+    assert result.exit_code == 2
+    assert "expected samples with labels to fit the head on, got the text" in result.stderr

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -219,16 +220,33 @@ def test_no_inputs_to_compare_on_are_an_error(tmp_path: Path) -> None:
     assert_keeps_nothing_but(tmp_path, {})
 
 
-def test_a_file_written_from_other_weights_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    genuine = export_module.find_format("net.safetensors")
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        ".safetensors",
+        ".pt",
+        ".pt2",
+        pytest.param(".onnx", marks=pytest.mark.slow),
+        pytest.param(".pte", marks=pytest.mark.slow),
+    ],
+)
+def test_a_file_written_from_other_weights_is_found_out(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = {".onnx": ("onnxscript", "export"), ".pte": ("executorch", "executorch")}.get(suffix)
+    if needed is not None:
+        pytest.importorskip(needed[0], reason=f"needs {needed[0]}: pip install 'widthwise[{needed[1]}]'")
+    genuine = export_module.find_format(f"net{suffix}")
 
     def write_another(_: Plain, path: Path) -> None:
         genuine.write(make_mixer(), path)
 
-    monkeypatch.setattr(export_module, "find_format", lambda _: Format(write=write_another, read=genuine.read))
-    with pytest.raises(ExportError, match=r"^expected net\.safetensors to compute what the network does"):
-        export_network(make_mixer(), tmp_path / "net.safetensors", [named_batch_of(2)])
-    assert_keeps_nothing_but(tmp_path, {})
+    another = replace(genuine, write=write_another)
+    monkeypatch.setattr(export_module, "find_format", lambda _: another)
+    (tmp_path / f"net{suffix}").write_text("an older file")
+    with pytest.raises(ExportError, match=rf"^expected net\{suffix} to compute what the network does, got a relative"):
+        export_network(make_mixer(), tmp_path / f"net{suffix}", [named_batch_of(2)])
+    assert_keeps_nothing_but(tmp_path, {f"net{suffix}": "an older file"})
 
 
 def test_the_network_stays_as_it_was(tmp_path: Path) -> None:
