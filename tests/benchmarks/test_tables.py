@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.record import ROOT
-from benchmarks.tables import PAGE, README, TABLES, Table, fill_blocks, make_page
+from benchmarks.tables import PAGE, README, STATISTICS, TABLES, Table, fill_blocks, make_page
 from tests.benchmarks.samples import make_demo_record
 from widthwise._shared import RunError
 
@@ -21,8 +21,9 @@ def test_the_committed_page_is_what_the_committed_results_give() -> None:
     assert PAGE.read_text(encoding="utf-8") == make_page(ROOT, TABLES), "run `make tables`"
 
 
-def test_the_committed_blocks_of_the_readme_are_what_the_committed_results_give() -> None:
-    text = README.read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", [README, STATISTICS], ids=lambda page: page.name)
+def test_the_committed_blocks_of_a_page_are_what_the_committed_results_give(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
     assert text == fill_blocks(text, ROOT, TABLES), "run `make tables`"
 
 
