@@ -24,7 +24,7 @@ def find_births(groups: Sequence[Group], lowest: Mapping[str, int]) -> dict[int,
     Example:
         >>> groups = [Group(name="a", size=2, members=(), key=0), Group(name="b", size=4, members=(), key=1)]
         >>> find_births(groups, {"a": 1, "b": 1})
-        {0: tensor([0, 2]), 1: tensor([0, 1, 2, 3])}
+        {0: tensor([0, 3]), 1: tensor([0, 1, 2, 4])}
     """
     gains = [list(_find_gains(group, lowest[group.name])) for group in groups]
     fractions = sorted({fraction for every in gains for fraction, _, _ in every})
