@@ -65,8 +65,8 @@ class Networks(Generic[_Batch]):
         Raises:
             CurveError: Where the score raises, or a number is not finite or out of bounds.
         """
-        # Of all that came before only the last one can still be picked, or full width.
-        self._nets = {kept: net for kept, net in self._nets.items() if kept in (0, rung - 1)}
+        # Of all that came before only the last one can still be picked.
+        self._nets = {kept: net for kept, net in self._nets.items() if kept == rung - 1}
         net = self._nets[rung] = self._extract(rung)
         self._sums[rung] = (0.0, 0)
         scores = self._score.samples(net)
