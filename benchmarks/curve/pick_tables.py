@@ -1,7 +1,7 @@
 """The tables of the choice by evidence: how often its promise is broken, what it costs, and how far it stays off."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import cast
 
@@ -24,6 +24,8 @@ _WORDS = {
     "t-tests, corrected": "the same, corrected for the number of widths (Bonferroni)",
     "always full": "always full width",
 }
+# Of these the tables of the kinds say how often they fail.
+_RIVALS = {"t-tests": "t-tests broken, %", "stored numbers": "stored numbers broken, %"}
 _HEADER = [
     "way to choose",
     "promise broken, % (95 % interval)",
@@ -37,8 +39,11 @@ _HEADER = [
 
 def draw_coverage(record: Record) -> str:
     """Return a row for each way of choosing over all curves, and one for each kind of curve."""
-    kinds = [[str(cell.key["shape"]), *_summarize(*_columns(cell.result, "pick"))] for cell in record.cells]
-    by_kind = draw_table(["`ww.pick`, accuracy, by curve", *_HEADER[1:]], kinds)
+    kinds = [
+        [str(cell.key["shape"]), *_summarize(*_columns(cell.result, "pick")), *_broken(cell.result, _RIVALS)]
+        for cell in record.cells
+    ]
+    by_kind = draw_table(["`ww.pick`, accuracy, by curve", *_HEADER[1:], *_RIVALS.values()], kinds)
     return "\n\n".join([_draw_ways(record), by_kind, _judge(*_gather(record, "pick"))])
 
 
@@ -68,6 +73,11 @@ def _draw_ways(record: Record) -> str:
 
 def _rows(result: Mapping[str, object]) -> list[list[str]]:
     return [[_WORDS[name], *_summarize(*_columns(result, name))] for name in _choices(result)]
+
+
+def _broken(result: Mapping[str, object], names: Iterable[str]) -> list[str]:
+    columns = [_columns(result, name)[1]["violated"] for name in names]
+    return [f"{100 * sum(violated) / len(violated):.1f}" for violated in columns]
 
 
 def _choices(result: Mapping[str, object]) -> Mapping[str, Mapping[str, str]]:

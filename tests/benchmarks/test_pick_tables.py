@@ -8,7 +8,8 @@ CHOICES = {"pick": PICKED, "always full": FULL}
 
 
 def coverage_record(**changes: str) -> Record:
-    choices = {"pick": {**PICKED, **changes}, "always full": FULL}
+    rivals = {"t-tests": {**FULL, "violated": "1 0 0 0"}, "stored numbers": {**FULL, "violated": "1 1 1 0"}}
+    choices = {"pick": {**PICKED, **changes}, **rivals, "always full": FULL}
     result: dict[str, object] = {"smallest": "32 256 32 64", "choices": choices}
     return make_record("curve/coverage", [({"shape": shape}, result) for shape in ("steep", "wavy")], seeds=(0,))
 
@@ -28,7 +29,7 @@ def test_ways_to_choose_are_pooled_over_the_kinds_of_curves() -> None:
     # One in four, twice; two octaves too wide at most, and one too narrow.
     assert "| `ww.pick`, accuracy | 25.0 (7.1 to 59.1) | 12,000 | 20,000 | 13 | 0.12 | 25 |" in page
     assert "| always full width | 0.0 (0.0 to 32.4) | - | - | 224 | 2.00 | 100 |" in page
-    assert "| wavy | 25.0 (4.6 to 69.9) | 12,000 | 20,000 | 13 | 0.12 | 25 |" in page
+    assert "| wavy | 25.0 (4.6 to 69.9) | 12,000 | 20,000 | 13 | 0.12 | 25 | 25.0 | 75.0 |" in page
     assert page.endswith("Missed by: 25.0 % broken.")
     assert draw_coverage(coverage_record(violated="0 0 0 0")).endswith("Met; the most samples were 20,000.")
     assert "Missed by: 30,001 samples." in draw_coverage(coverage_record(violated="0 0 0 0", num_samples="1 2 3 30001"))
