@@ -55,6 +55,10 @@ class CostsByWidth(nn.Module):
         check_count("batch", batch, "use 1 for one sample")
         return self._engine.count_memory(self.widths(width), batch)
 
+    def outline(self, width: Width = 1.0) -> nn.Module:
+        """Return the tensors of `extract(width)` under their names, empty (on the meta device), to count them."""
+        return self._engine.outline(self.widths(width))
+
     def training_macs(self, *, num_draws: int = 256) -> float:
         """Return the mean forward multiply-accumulates per sample under the law, from a generator of its own."""
         return mean_macs(self._engine, self.law, num_draws)

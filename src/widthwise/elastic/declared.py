@@ -1,6 +1,6 @@
 """The engine of a network whose groups a person names: its own code runs on smaller tensors, and nothing is traced."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, final
 
 import torch
@@ -14,7 +14,7 @@ from widthwise.elastic.drawing import Drawing, Part
 from widthwise.elastic.engine import Draw, Engine
 from widthwise.elastic.octave_weights import OctaveWeights
 from widthwise.elastic.unit_affine import UnitAffine
-from widthwise.graph import Example
+from widthwise.graph import Axes, Example
 from widthwise.groups import Declaration, Groups, declare_groups
 from widthwise.measure import count_call_macs
 from widthwise.slicing import (
@@ -167,6 +167,10 @@ class DeclaredEngine(Engine):
         example = self.example
         batch = _batch_of(example.leaves(), list(self.input_batch_axes))
         return count_call_macs(self._network.copy(self._kept(widths)), example.args, example.kwargs) // batch
+
+    def state_axes(self) -> Mapping[str, Axes]:
+        """Return what the axes of parameters and buffers of the groups are made of, by their names."""
+        return self._declared.axes
 
     def verify(self, *, num_widths: int, seed: int) -> Verification:
         """Check the width groups on the network; those that fail are frozen from then on."""

@@ -12,8 +12,9 @@ from widthwise.elastic.drawing import Drawing, Part
 from widthwise.elastic.law import Law
 from widthwise.elastic.octave import count_octaves
 from widthwise.elastic.octave_weights import OctaveWeights
+from widthwise.elastic.outline import outline_network
 from widthwise.elastic.unit_affine import UnitAffine
-from widthwise.graph import Example
+from widthwise.graph import Axes, Example, count
 from widthwise.groups import Groups
 from widthwise.measure import watch_peak_bytes
 from widthwise.slicing import Activation, Compilation, Form, Place, Units, Verification
@@ -129,6 +130,19 @@ class Engine(ABC):
         """Return the most bytes that the values of one pass of so many samples take at a time, seen on a call."""
         args, kwargs = self.example_batch(batch)
         return watch_peak_bytes(self.extract(widths, calibrate=None, refit=None, form=None), args, kwargs)
+
+    @abstractmethod
+    def state_axes(self) -> Mapping[str, Axes]:
+        """Return what the axes of parameters and buffers are made of, by name; those left out keep their size."""
+
+    def outline(self, widths: Draw) -> nn.Module:
+        """Return a module of empty tensors with the names and shapes of the extracted network's.
+
+        A layer with a spectral norm has more here than after extraction, which divides its weight and is done with it.
+        """
+        kept = {group.key: widths[group.name] for group in self.groups}
+        axes = self.state_axes()
+        return outline_network(self.net, {name: [count(term, kept) for term in axes[name]] for name in axes})
 
     def count_stacked(self, parts: Sequence[Part]) -> list[int]:
         """Return the multiply-accumulates of one sample of each part, where all run on the same samples."""

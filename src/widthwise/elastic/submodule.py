@@ -25,7 +25,7 @@ from widthwise.elastic.override import ABSENT, override
 from widthwise.elastic.traced import TracedEngine
 from widthwise.elastic.transplant import transplant
 from widthwise.elastic.unit_affine import UnitAffine
-from widthwise.graph import Example, match_call
+from widthwise.graph import Axes, Example, match_call
 from widthwise.graph.trace import in_mode
 from widthwise.groups import ALL, Groups, Selection
 from widthwise.slicing import (
@@ -211,6 +211,11 @@ class SubmoduleEngine(Engine):
             inner = self._inner.count_macs(widths)
         seen = self._captured
         return round((inner * seen.num_inner + seen.rest_macs) / seen.num_samples)
+
+    def state_axes(self) -> dict[str, Axes]:
+        """Return what the axes of parameters and buffers of the submodule are made of, by name in the network."""
+        with self._alone():
+            return {f"{self._path}.{name}": axes for name, axes in self._inner.state_axes().items()}
 
     def verify(self, *, num_widths: int, seed: int) -> Verification:
         """Check the width groups on the submodule, and the extracted whole network against this one.

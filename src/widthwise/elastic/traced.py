@@ -13,7 +13,7 @@ from widthwise.elastic.engine import Draw, Engine
 from widthwise.elastic.octave_weights import OctaveWeights
 from widthwise.elastic.unit_affine import UnitAffine
 from widthwise.elastic.widths import is_common_fraction, mean_fraction
-from widthwise.graph import Example, Frozen, atoms_of, match_call
+from widthwise.graph import Axes, Example, Frozen, atoms_of, match_call
 from widthwise.groups import Groups
 from widthwise.measure import count_macs, count_peak_bytes
 from widthwise.slicing import (
@@ -170,6 +170,10 @@ class TracedEngine(Engine):
     def count_memory(self, widths: Draw, batch: int) -> int:
         """Return the most bytes that the values of one pass of so many samples take at a time; nothing is run."""
         return count_peak_bytes(self.sliced.evaluation.program.inference, self.sliced.kept(widths), batch=batch)
+
+    def state_axes(self) -> dict[str, Axes]:
+        """Return what the axes of every parameter and buffer are made of that a trace reads, by each of its names."""
+        return self.sliced.state_axes()
 
     def count_stacked(self, parts: Sequence[Part]) -> list[int]:
         """Return the multiply-accumulates of one sample of each part, where all run on the same; the first has more."""
