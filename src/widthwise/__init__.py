@@ -5,7 +5,7 @@ The face of the package; everything else is reached through its room, such as `w
 
 from widthwise._shared import VERSION as __version__
 from widthwise._shared import GroupError, MissingExtraError, WidthError, WidthWarning, WidthwiseError
-from widthwise.curves import Curve, Point, Score, curve, pick
+from widthwise.curves import Curve, Point, Score, curve, pick, search
 from widthwise.elastic import Elastic, ElasticFile, Law, StructuralDropout, export, load, save_elastic
 
 __all__ = [
@@ -27,4 +27,5 @@ __all__ = [
     "load",
     "pick",
     "save_elastic",
+    "search",
 ]

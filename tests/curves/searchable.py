@@ -9,7 +9,7 @@ from torch import nn
 
 from tests.curves.stand_in import StandIn, make_stand_in
 from widthwise.curves import Point
-from widthwise.curves.ladder import Ladder, Units
+from widthwise.curves.lattice import Lattice, Units
 from widthwise.curves.sweep import Evaluate
 
 # What a layer is worth: fc2 three times as much as fc1, each with diminishing returns.
@@ -53,14 +53,14 @@ def counted(evaluate: Evaluate, calls: list[tuple[int, int]], *, stop_after: int
     return score
 
 
-def make_rungs(*rungs: Iterator[int] | range | tuple[int, ...]) -> Ladder:
-    """A ladder of these rungs; a fraction of it is a place from the top, where all groups have as many."""
+def make_rungs(*rungs: Iterator[int] | range | tuple[int, ...]) -> Lattice:
+    """A lattice of these rungs; a fraction of it is a place from the top, where all groups have as many."""
     columns = tuple(tuple(sorted(column)) for column in rungs)
     common = list(zip(*(reversed(column) for column in columns), strict=False))
     fractions: dict[Units, float] = {units: 1 - place / 1000 for place, units in enumerate(common)}
     fractions.setdefault(tuple(column[0] for column in columns), 0.001)
-    return Ladder(groups=tuple(f"fc{i}" for i in range(len(columns))), rungs=columns, fractions=fractions)
+    return Lattice(groups=tuple(f"fc{i}" for i in range(len(columns))), rungs=columns, fractions=fractions)
 
 
-def every_units(ladder: Ladder) -> list[Units]:
-    return list(itertools.product(*ladder.rungs))
+def every_units(lattice: Lattice) -> list[Units]:
+    return list(itertools.product(*lattice.rungs))

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from tests.conftest import RandomStateCheck
 from tests.curves.searchable import every_units, make_rungs
 from widthwise.curves.evolution import POPULATION, evolve
-from widthwise.curves.ladder import Ladder, Units
+from widthwise.curves.lattice import Lattice, Units
 
-LADDER = make_rungs(range(1, 33), range(1, 17), range(1, 9))
+LATTICE = make_rungs(range(1, 33), range(1, 17), range(1, 9))
 
 
 def cost(units: Units) -> float:
@@ -18,7 +18,7 @@ def goodness(units: Units) -> float:
     return -1.0 / units[0] - 3.0 / units[1] - 0.1 / units[2]
 
 
-def run(budget: float, *, trials: int, seed: int = 0, ladder: Ladder = LADDER) -> tuple[Units, list[Units]]:
+def run(budget: float, *, trials: int, seed: int = 0, lattice: Lattice = LATTICE) -> tuple[Units, list[Units]]:
     asked: list[Units] = []
 
     def score(units: Units) -> float:
@@ -26,7 +26,7 @@ def run(budget: float, *, trials: int, seed: int = 0, ladder: Ladder = LADDER) -
         return goodness(units)
 
     generator = torch.Generator().manual_seed(seed)
-    found = evolve(ladder, lambda units: cost(units) / budget, score, generator, is_spent=lambda: len(asked) >= trials)
+    found = evolve(lattice, lambda units: cost(units) / budget, score, generator, is_spent=lambda: len(asked) >= trials)
     return found, asked
 
 
@@ -40,8 +40,8 @@ def test_everything_tried_fits_and_is_tried_once(budget: float, seed: int) -> No
 
 def test_it_comes_near_the_optimum_and_beats_the_common_fraction() -> None:
     found, asked = run(48.0, trials=300)
-    best = max(goodness(units) for units in every_units(LADDER) if cost(units) <= 48.0)
-    common = LADDER.find_common(lambda units: cost(units) / 48.0)
+    best = max(goodness(units) for units in every_units(LATTICE) if cost(units) <= 48.0)
+    common = LATTICE.find_common(lambda units: cost(units) / 48.0)
     assert asked[0] == common
     assert goodness(found) > goodness(common)
     assert goodness(found) > best - 0.02
@@ -58,8 +58,8 @@ def test_the_global_random_state_is_untouched(untouched_random_state: RandomStat
 
 
 def test_a_space_that_is_used_up_ends_it() -> None:
-    ladder = make_rungs((1, 2), (1, 2), (1, 2))
-    found, asked = run(14.0, trials=10_000, ladder=ladder)
+    lattice = make_rungs((1, 2), (1, 2), (1, 2))
+    found, asked = run(14.0, trials=10_000, lattice=lattice)
     assert found == (2, 2, 2)
     assert len(asked) <= 8 < POPULATION
 

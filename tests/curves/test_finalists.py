@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise.curves.finalists import choose_finalists, find_front
-from widthwise.curves.ladder import Units
+from widthwise.curves.lattice import Units
 
 KNOWN = st.dictionaries(st.tuples(st.integers(1, 50)), st.floats(-1, 1), min_size=1, max_size=40)
 

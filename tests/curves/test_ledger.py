@@ -11,7 +11,9 @@ from widthwise.curves.ledger import Ledger
 from widthwise.curves.resume import Header
 from widthwise.measure import Latency
 
-HEADER = Header(name="accuracy", higher_is_better=True, fingerprint="abc", is_calibrated=False, environment={})
+HEADER = Header(
+    name="accuracy", higher_is_better=True, fingerprint="abc", is_calibrated=False, environment={}, directions={}
+)
 POINT = make_point(0.5, 0.9, 100)
 
 
@@ -35,7 +37,7 @@ def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
     after.read([POINT])
     assert (after.scores, after.latencies, after.points) == (before.scores, before.latencies, before.points)
     assert after.scores == {(7,): 1 / 3}
-    assert after.latencies == {(7,): (1.5, 1.25, 0.1 + 0.2)}
+    assert after.latencies == {(7,): (1.5, 1.25, 0.1 + 0.2, "cpu")}
 
 
 def test_the_file_is_one_of_a_curve(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from torch import nn
 
 from tests.curves.searchable import Searchable, make_searchable
 from widthwise.curves import Limits, Point, curve
-from widthwise.curves.ladder import Units, make_ladder
+from widthwise.curves.lattice import Units, make_lattice
 from widthwise.curves.meter import Meter
 
-LADDER = make_ladder(make_searchable(), 1 / 8)
+LATTICE = make_lattice(make_searchable(), 1 / 8)
 
 
 def make_meter(model: Searchable, *, checks: list[Point] | None = None) -> Meter:
@@ -15,9 +15,9 @@ def make_meter(model: Searchable, *, checks: list[Point] | None = None) -> Meter
     model.calls.clear()
     return Meter(
         model,
-        LADDER,
+        LATTICE,
         points,
-        extract=lambda units: model.extract(LADDER.name(units)),
+        extract=lambda units: model.extract(LATTICE.name(units)),
         time=lambda units: 1000.0 + units[0],
     )
 
@@ -26,7 +26,7 @@ def make_meter(model: Searchable, *, checks: list[Point] | None = None) -> Meter
 def test_costs_are_those_of_the_curve_and_nothing_is_extracted(units: Units) -> None:
     model = make_searchable()
     meter = make_meter(model)
-    point = curve(make_searchable(), lambda _net: 0.0, widths=[LADDER.name(units)], latency=False).points[0]
+    point = curve(make_searchable(), lambda _net: 0.0, widths=[LATTICE.name(units)], latency=False).points[0]
     assert meter.is_outlined
     assert meter.cost("params", units) == point.params
     assert meter.cost("macs", units) == point.macs
@@ -46,7 +46,7 @@ def test_networks_are_extracted_where_their_outline_is_not_true() -> None:
     model.outline = Padded  # pyright: ignore[reportAttributeAccessIssue]
     meter = make_meter(model, checks=[point])
     assert not meter.is_outlined
-    assert meter.cost("params", LADDER.full) == point.params
+    assert meter.cost("params", LATTICE.full) == point.params
     assert model.calls == [{"fc1": 32, "fc2": 16}]
 
 

@@ -4,30 +4,35 @@ from typing import Any
 from tests.curves.choices import make_point
 from tests.curves.searchable import counted, make_searchable, worth
 from widthwise.curves import Point
-from widthwise.curves.ladder import make_ladder
+from widthwise.curves.lattice import make_lattice
 from widthwise.curves.ledger import Ledger
 from widthwise.curves.resume import Header
 from widthwise.curves.scout import Scout
-from widthwise.curves.trial import Trial
+from widthwise.curves.tryout import Tryout
 
 Calls = list[tuple[int, int]]
 
 
 def make_scout(calls: Calls, told: list[str], *, higher_is_better: bool = True, **changes: Any) -> tuple[Scout, Ledger]:
     model = make_searchable()
-    ladder = make_ladder(model, 1 / 8)
+    lattice = make_lattice(model, 1 / 8)
     header = Header(
-        name="score", higher_is_better=higher_is_better, fingerprint=None, is_calibrated=False, environment={}
+        name="score",
+        higher_is_better=higher_is_better,
+        fingerprint=None,
+        is_calibrated=False,
+        environment={},
+        directions={},
     )
-    ledger = changes.pop("ledger", None) or Ledger(header=header, groups=ladder.groups, num_samples=None)
+    ledger = changes.pop("ledger", None) or Ledger(header=header, groups=lattice.groups, num_samples=None)
     settings: dict[str, Any] = {
-        "trial": Trial(model=model, name="score", evaluate=counted(worth, calls), calibrate=None),
+        "tryout": Tryout(model=model, name="score", evaluate=counted(worth, calls), calibrate=None),
         "measure": _measure,
         "is_finished": lambda _point: True,
         "is_timing": False,
         "tell": told.append,
     }
-    return Scout(ladder=ladder, ledger=ledger, **{**settings, **changes}), ledger
+    return Scout(lattice=lattice, ledger=ledger, **{**settings, **changes}), ledger
 
 
 def _measure(width: Any, _latency: bool) -> Point:
@@ -94,7 +99,7 @@ def test_points_have_the_latency_that_the_search_went_by() -> None:
     seen = scout.time((16, 8))
     point = scout.measure((16, 8))
     assert point.latency_ms == seen == scout.time((16, 8)) == ledger.latencies[16, 8][0]
-    assert point.latency_range_ms == ledger.latencies[16, 8][1:]
+    assert point.latency_range_ms == ledger.latencies[16, 8][1:3]
 
 
 def test_the_latency_of_a_point_that_is_there_counts() -> None:

@@ -8,6 +8,7 @@ from widthwise.curves.evidence import Evidence, Trial
 from widthwise.curves.pick import Limits
 from widthwise.curves.point import Point
 from widthwise.curves.score import Score
+from widthwise.curves.search import search
 from widthwise.curves.sweep import curve
 from widthwise.curves.uncertainty import half_band
 
@@ -26,4 +27,5 @@ __all__ = [
     "half_band",
     "join_cells",
     "pick",
+    "search",
 ]

@@ -2,14 +2,14 @@
 
 A quarter of the population are parents; half of the children are mutations of one, half are crossed from two. Where the
 publication draws until a network keeps to its constraint, ours are cut down to the budget and widened to fill it, so
-that no trial is spent on networks far below it; and the widest common fraction is among the first.
+that no tryout is spent on networks far below it; and the widest common fraction is among the first.
 """
 
 from collections.abc import Callable
 
 import torch
 
-from widthwise.curves.ladder import PER_OCTAVE, Ladder, Load, Units
+from widthwise.curves.lattice import PER_OCTAVE, Lattice, Load, Units
 
 __all__ = ["POPULATION", "evolve"]
 
@@ -23,7 +23,7 @@ _ATTEMPTS = 20
 
 
 def evolve(
-    ladder: Ladder,
+    lattice: Lattice,
     load: Load,
     goodness: Callable[[Units], float],
     generator: torch.Generator,
@@ -33,18 +33,18 @@ def evolve(
     """Return the best widths that fit among those that were tried.
 
     Args:
-        ladder: The widths there are.
+        lattice: The widths there are.
         load: What widths cost, as a share of the budget. The narrowest must fit.
         goodness: Scores widths; higher is better.
         generator: Draws them.
         is_spent: Whether nothing more may be scored.
     """
-    nursery = _Nursery(ladder, load, generator)
-    common = ladder.find_common(load)
+    nursery = _Nursery(lattice, load, generator)
+    common = lattice.find_common(load)
     scores = {common: goodness(common)}
 
     def grow(make: Callable[[], Units]) -> bool:
-        """Score a new network; False where there is none, or no trial left."""
+        """Score a new network; False where there is none, or no tryout left."""
         child = next((units for units in (make() for _ in range(_ATTEMPTS)) if units not in scores), None)
         if child is None or is_spent():
             return False
@@ -68,14 +68,14 @@ def _best(scores: dict[Units, float]) -> list[Units]:
 class _Nursery:
     """Draws networks that fit."""
 
-    def __init__(self, ladder: Ladder, load: Load, generator: torch.Generator) -> None:
-        self._ladder = ladder
+    def __init__(self, lattice: Lattice, load: Load, generator: torch.Generator) -> None:
+        self._lattice = lattice
         self._load = load
         self._generator = generator
 
     def draw(self) -> Units:
         """Return a common fraction with every group up to an octave off it."""
-        common = list(self._ladder.fractions)
+        common = list(self._lattice.fractions)
         return self._fit(self._jitter(common[self._pick(len(common))], 1.0))
 
     def breed(self, parents: list[Units]) -> Units:
@@ -93,7 +93,7 @@ class _Nursery:
         octaves = 2 * torch.rand(count, generator=self._generator) - 1
         for group in range(count):
             if chosen[group]:
-                units = self._ladder.shift(units, group, float(octaves[group])) or units
+                units = self._lattice.shift(units, group, float(octaves[group])) or units
         return units
 
     def _fit(self, units: Units) -> Units:
@@ -101,15 +101,15 @@ class _Nursery:
         fitted = units
         if self._load(units) > 1:
             low, high = 0, 1
-            while self._load(self._ladder.scale(units, -high / PER_OCTAVE)) > 1:
+            while self._load(self._lattice.scale(units, -high / PER_OCTAVE)) > 1:
                 low, high = high, 2 * high
             while high - low > 1:
                 middle = (low + high) // 2
-                fits = self._load(self._ladder.scale(units, -middle / PER_OCTAVE)) <= 1
+                fits = self._load(self._lattice.scale(units, -middle / PER_OCTAVE)) <= 1
                 low, high = (low, middle) if fits else (middle, high)
-            fitted = self._ladder.scale(units, -high / PER_OCTAVE)
+            fitted = self._lattice.scale(units, -high / PER_OCTAVE)
         for group in torch.randperm(len(units), generator=self._generator)[:_FILLED].tolist():
-            fitted = self._ladder.widen(fitted, group, self._load) or fitted
+            fitted = self._lattice.widen(fitted, group, self._load) or fitted
         return fitted
 
     def _pick(self, count: int) -> int:

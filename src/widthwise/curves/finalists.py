@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from widthwise.curves.ladder import Load, Units
+from widthwise.curves.lattice import Load, Units
 
 __all__ = ["choose_finalists", "find_front"]
 

@@ -2,11 +2,30 @@
 
 import hashlib
 from collections.abc import Mapping
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-__all__ = ["hash_tensors"]
+__all__ = ["hash_model", "hash_tensors"]
+
+
+class HasTensors(Protocol):
+    """What is asked of a model here."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the weights."""
+        ...
+
+    def elastic_state(self) -> dict[str, Tensor]:
+        """Return the tensors that the model keeps beside the weights."""
+        ...
+
+
+def hash_model(model: HasTensors) -> str:
+    """Return the `hash_tensors` of all that a model computes with."""
+    extra = {f"elastic {name}": tensor for name, tensor in model.elastic_state().items()}
+    return hash_tensors({**model.state_dict(), **extra})
 
 
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:

@@ -8,7 +8,7 @@ are scored per step instead of one per group.
 
 from collections.abc import Callable, Iterator
 
-from widthwise.curves.ladder import Ladder, Load, Units
+from widthwise.curves.lattice import Lattice, Load, Units
 
 __all__ = ["Losses", "descend", "find_step", "improve"]
 
@@ -20,29 +20,29 @@ Losses = dict[int, float]
 _LEAST = 1e-12
 
 
-def find_step(ladder: Ladder) -> float:
+def find_step(lattice: Lattice) -> float:
     """Return the step of a descent in octaves: half of one, less where few groups make steps cheap.
 
     Example:
-        >>> find_step(Ladder(groups=("fc1", "fc2"), rungs=((1, 2), (1, 2)), fractions={}))
+        >>> find_step(Lattice(groups=("fc1", "fc2"), rungs=((1, 2), (1, 2)), fractions={}))
         0.125
     """
-    return min(0.5, len(ladder.groups) / 16)
+    return min(0.5, len(lattice.groups) / 16)
 
 
-def descend(ladder: Ladder, load: Load, goodness: Goodness, start: Units, losses: Losses) -> Units:
+def descend(lattice: Lattice, load: Load, goodness: Goodness, start: Units, losses: Losses) -> Units:
     """Return widths that fit, reached from `start` by narrowing one group after the other.
 
     Args:
-        ladder: The widths there are.
+        lattice: The widths there are.
         load: What widths cost, as a share of the budget. The narrowest must fit.
         goodness: Scores widths; higher is better.
         start: Where to begin.
         losses: What was measured on the way is kept here; what is there already is a first guess.
     """
-    here, step, fresh = start, find_step(ladder), set[int]()
+    here, step, fresh = start, find_step(lattice), set[int]()
     while load(here) > 1:
-        down = _steps_down(ladder, here, step)
+        down = _steps_down(lattice, here, step)
         # What is saved beyond the budget is worth nothing.
         saved = {group: load(here) - max(1.0, load(units)) for group, units in down.items()}
         # A latency is noisy: where nothing seems to help, the cheapest step is taken, and the narrowest fits for sure.
@@ -64,7 +64,7 @@ def descend(ladder: Ladder, load: Load, goodness: Goodness, start: Units, losses
 
 
 def improve(
-    ladder: Ladder,
+    lattice: Lattice,
     load: Load,
     goodness: Goodness,
     start: Units,
@@ -78,17 +78,17 @@ def improve(
     when twice as many moves as there are groups failed one after the other, or none is left.
 
     Args:
-        ladder: The widths there are.
+        lattice: The widths there are.
         load: What widths cost, as a share of the budget.
         goodness: Scores widths; higher is better.
         start: Widths that fit.
         losses: Of the descent.
         is_spent: Whether nothing more may be scored.
     """
-    here, failed, patience = start, set[Units](), 2 * len(ladder.groups)
+    here, failed, patience = start, set[Units](), 2 * len(lattice.groups)
     num_failed = 0
     while True:
-        for move in _moves(ladder, load, here, losses):
+        for move in _moves(lattice, load, here, losses):
             if move in failed:
                 continue
             if is_spent() or num_failed >= patience:
@@ -102,14 +102,14 @@ def improve(
             return here
 
 
-def _moves(ladder: Ladder, load: Load, here: Units, losses: Losses) -> Iterator[Units]:
+def _moves(lattice: Lattice, load: Load, here: Units, losses: Losses) -> Iterator[Units]:
     """Yield widths that fit with one group wider than here, and at most one narrower; the most promising first."""
-    step = find_step(ladder)
+    step = find_step(lattice)
     prices = {
         group: max(0.0, losses.get(group, 0.0)) / max(load(here) - load(units), _LEAST)
-        for group, units in _steps_down(ladder, here, step).items()
+        for group, units in _steps_down(lattice, here, step).items()
     }
-    places = range(len(ladder.groups))
+    places = range(len(lattice.groups))
     # None gives nothing up: what is left of the budget is used first.
     pairs = [(giver, taker) for taker in places for giver in (None, *places) if giver != taker]
 
@@ -118,12 +118,12 @@ def _moves(ladder: Ladder, load: Load, here: Units, losses: Losses) -> Iterator[
         return prices.get(taker, 0.0) - (0.0 if giver is None else prices.get(giver, 0.0))
 
     for giver, taker in sorted(pairs, key=promise, reverse=True):
-        given = here if giver is None else ladder.shift(here, giver, -step / 2)
-        moved = None if given is None else ladder.widen(given, taker, load)
+        given = here if giver is None else lattice.shift(here, giver, -step / 2)
+        moved = None if given is None else lattice.widen(given, taker, load)
         if moved is not None:
             yield moved
 
 
-def _steps_down(ladder: Ladder, here: Units, step: float) -> dict[int, Units]:
-    shifted = {group: ladder.shift(here, group, -step) for group in range(len(ladder.groups))}
+def _steps_down(lattice: Lattice, here: Units, step: float) -> dict[int, Units]:
+    shifted = {group: lattice.shift(here, group, -step) for group in range(len(lattice.groups))}
     return {group: units for group, units in shifted.items() if units is not None}

@@ -11,12 +11,15 @@ from typing import cast, final
 
 from widthwise._shared import CurveError, read_json, write_json
 from widthwise.curves.curve import SCHEMA, Curve
-from widthwise.curves.ladder import Units
+from widthwise.curves.lattice import Units
 from widthwise.curves.point import Point
 from widthwise.curves.resume import Header, check_folder
 from widthwise.measure import Latency
 
 __all__ = ["Ledger"]
+
+Timing = tuple[float, float, float, str]
+"""Median, 10th and 90th percentile in milliseconds, and the device."""
 
 _ENTRY = "search"
 _REMEDY = "the file is damaged: move it away, and search again"
@@ -33,7 +36,7 @@ class Ledger:
         num_samples: Of the score on the way; None where it is the whole one.
         path: Where it is written; None for nowhere.
         scores: On the way, by widths.
-        latencies: By widths: median, 10th and 90th percentile in milliseconds.
+        latencies: By widths.
         points: Measured in full, by widths.
     """
 
@@ -42,7 +45,7 @@ class Ledger:
     num_samples: int | None
     path: Path | None = None
     scores: dict[Units, float] = field(default_factory=dict[Units, float])
-    latencies: dict[Units, tuple[float, float, float]] = field(default_factory=dict[Units, tuple[float, float, float]])
+    latencies: dict[Units, Timing] = field(default_factory=dict[Units, Timing])
     points: dict[Units, Point] = field(default_factory=dict[Units, Point])
 
     def add_point(self, point: Point) -> None:
@@ -57,7 +60,7 @@ class Ledger:
 
     def add_latency(self, units: Units, latency: Latency) -> None:
         """Keep a latency; it is written with the next score."""
-        self.latencies[units] = (latency.median_ms, latency.low_ms, latency.high_ms)
+        self.latencies[units] = (latency.median_ms, latency.low_ms, latency.high_ms, latency.device)
 
     def key(self, point: Point) -> Units:
         """Return the widths of a point in the order of the groups."""
@@ -75,7 +78,7 @@ class Ledger:
             "groups": list(self.groups),
             "num_samples": self.num_samples,
             "scores": {_write(units): score for units, score in self.scores.items()},
-            "latencies": {_write(units): " ".join(map(repr, each)) for units, each in self.latencies.items()},
+            "latencies": {_write(units): " ".join(map(str, each)) for units, each in self.latencies.items()},
         }
         write_json(self.path, {**self.make_curve().to_dict(), _ENTRY: content}, error=CurveError)
 
@@ -129,6 +132,6 @@ def _read(key: str) -> Units:
     return tuple(map(int, key.split()))
 
 
-def _numbers(text: str) -> tuple[float, float, float]:
-    median, low, high = map(float, text.split())
-    return median, low, high
+def _numbers(text: str) -> Timing:
+    median, low, high, device = text.split()
+    return float(median), float(low), float(high), device

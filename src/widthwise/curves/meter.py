@@ -7,7 +7,7 @@ from torch import nn
 
 from widthwise.curves.budget import limited_costs
 from widthwise.curves.grid import HasWidths, Width
-from widthwise.curves.ladder import Ladder, Load, Units
+from widthwise.curves.lattice import Lattice, Load, Units
 from widthwise.curves.pick import Limits
 from widthwise.curves.point import Point
 from widthwise.measure import count_parameters
@@ -37,7 +37,7 @@ class Meter:
 
     Args:
         model: The model.
-        ladder: Its widths.
+        lattice: Its widths.
         checks: Points that were measured on extracted networks.
         extract: Makes the network at given widths.
         time: Measures the latency there, in milliseconds.
@@ -46,14 +46,14 @@ class Meter:
     def __init__(
         self,
         model: Outlined,
-        ladder: Ladder,
+        lattice: Lattice,
         checks: Sequence[Point],
         *,
         extract: Callable[[Units], nn.Module],
         time: Callable[[Units], float],
     ) -> None:
         self._model = model
-        self._ladder = ladder
+        self._lattice = lattice
         self._extract = extract
         self._time = time
         self._known: dict[tuple[str, Units], float] = {}
@@ -75,7 +75,7 @@ class Meter:
         return lambda units: max(self.cost(name, units) / limit for name, limit in limits.items())
 
     def _measure(self, name: str, units: Units) -> dict[str, float]:
-        widths = self._ladder.name(units)
+        widths = self._lattice.name(units)
         if name == "macs":
             return {name: self._model.macs(widths)}
         if name == "latency_ms":

@@ -9,10 +9,10 @@ from torch import nn
 
 from widthwise._shared import WidthWarning
 from widthwise.curves.grid import Candidate, Width
-from widthwise.curves.ladder import Ladder, Units
+from widthwise.curves.lattice import Lattice, Units
 from widthwise.curves.ledger import Ledger
 from widthwise.curves.point import Point
-from widthwise.curves.trial import Trial
+from widthwise.curves.tryout import Tryout
 
 __all__ = ["Scout"]
 
@@ -25,9 +25,9 @@ class Scout:
     same answers, so that it goes the same way: only what it asked itself counts as known.
 
     Args:
-        ladder: The widths there are.
+        lattice: The widths there are.
         ledger: Where answers are kept.
-        trial: How networks are scored and timed on the way.
+        tryout: How networks are scored and timed on the way.
         measure: Makes the point at a width, on all samples, with its latency or without.
         is_finished: Whether a point of the ledger says all that is wanted.
         is_timing: Whether points have the latency that the search went by.
@@ -36,18 +36,18 @@ class Scout:
 
     def __init__(
         self,
-        ladder: Ladder,
+        lattice: Lattice,
         ledger: Ledger,
-        trial: Trial,
+        tryout: Tryout,
         measure: Callable[[Width, bool], Point],
         is_finished: Callable[[Point], bool],
         *,
         is_timing: bool,
         tell: Callable[[str], None],
     ) -> None:
-        self._ladder = ladder
+        self._lattice = lattice
         self._ledger = ledger
-        self._trial = trial
+        self._tryout = tryout
         self._measure = measure
         self._is_finished = is_finished
         self._is_timing = is_timing
@@ -81,7 +81,7 @@ class Scout:
             score = self._ledger.scores.get(units)
             if score is None:
                 candidate = self._name(units)
-                score = self._trial.score(candidate)
+                score = self._tryout.score(candidate)
                 self._ledger.add_score(units, score)
                 self._tell(f"{self._ledger.header.name} {score:.4g} at {candidate.label}")
             self.known[units] = self._sign * score
@@ -93,7 +93,7 @@ class Scout:
         if point is not None and point.latency_ms is not None:
             return point.latency_ms
         if units not in self._ledger.latencies:
-            self._ledger.add_latency(units, self._trial.time(self._name(units)))
+            self._ledger.add_latency(units, self._tryout.time(self._name(units)))
         return self._ledger.latencies[units][0]
 
     def measure(self, units: Units) -> Point:
@@ -109,15 +109,15 @@ class Scout:
             point = self._measure(width, not self._is_timing)
         if self._is_timing:
             self.time(units)
-            median, low, high = self._ledger.latencies[units]
-            point = replace(point, latency_ms=median, latency_range_ms=(low, high))
+            median, low, high, device = self._ledger.latencies[units]
+            point = replace(point, latency_ms=median, latency_range_ms=(low, high), latency_device=device)
         self._ledger.add_point(point)
         self._tell(f"{self._ledger.header.name} {point.score:.4g} at {point.label}")
         return point
 
     def extract(self, units: Units) -> nn.Module:
         """Return the network at these widths."""
-        return self._trial.extract(self._name(units))
+        return self._tryout.extract(self._name(units))
 
     def _name(self, units: Units) -> Candidate:
-        return Candidate(width=self._ladder.fractions.get(units), widths=self._ladder.name(units))
+        return Candidate(width=self._lattice.fractions.get(units), widths=self._lattice.name(units))

@@ -18,30 +18,30 @@ import torch
 
 from widthwise._shared import CurveError, WidthWarning, describe_environment, make_generator, track
 from widthwise.curves.budget import Amount, limited_costs, make_budgets
-from widthwise.curves.calibration import check_calibration
 from widthwise.curves.curve import Curve
-from widthwise.curves.evaluation import Evaluate
+from widthwise.curves.evaluation import Evaluate, find_directions, name_scores
 from widthwise.curves.evolution import evolve
 from widthwise.curves.finalists import choose_finalists
 from widthwise.curves.fingerprint import hash_model
 from widthwise.curves.greedy import Losses, descend, improve
-from widthwise.curves.grid import Width
-from widthwise.curves.ladder import Ladder, Load, make_ladder
+from widthwise.curves.grid import Width, make_candidates
+from widthwise.curves.lattice import Lattice, Load, make_lattice
 from widthwise.curves.ledger import Ledger
 from widthwise.curves.meter import Meter, Outlined
 from widthwise.curves.pick import Limits, choose_point
 from widthwise.curves.point import Point
-from widthwise.curves.resume import Header, read_finished
+from widthwise.curves.resume import Header, read_started
 from widthwise.curves.score import Score
 from widthwise.curves.scout import Scout
 from widthwise.curves.subset import take_first, thin_score
-from widthwise.curves.sweep import HasLowest, Sweepable, curve
-from widthwise.curves.trial import Runnable, Trial
+from widthwise.curves.sweep import check_calibration, curve
+from widthwise.curves.sweepable import HasLowest, Sweepable
+from widthwise.curves.tryout import Runnable, Tryout
 
 __all__ = ["Method", "Searchable", "search"]
 
 Method = Literal["greedy", "evolution"]
-Explore = Callable[[Ladder, Scout, Sequence[Load]], None]
+Explore = Callable[[Lattice, Scout, Sequence[Load]], None]
 
 _NUM_SAMPLES = 2048
 _EVOLUTION_TRIALS = 512
@@ -132,23 +132,23 @@ def search(
     budgets = make_budgets(max_params=max_params, max_macs=max_macs, max_bytes=max_bytes, max_latency_ms=max_latency_ms)
     explore = _choose_method(method, max_trials, generator)
     few = _take_few(evaluate, num_samples)
-    check_calibration(calibrate, has_statistics=model.has_statistics, is_narrow=True, stacklevel=2)
-    ladder = make_ladder(model, model.law.lowest)
-    _warn_of_sharing(model.law, ladder, stacklevel=2)
+    check_calibration(model, calibrate, make_candidates(model, [model.law.lowest]))
+    lattice = make_lattice(model, model.law.lowest)
+    _warn_of_sharing(model.law, lattice, stacklevel=2)
     ledger = Ledger(
-        header=_make_header(model, evaluate, calibrate, fingerprint or (hash_model(model) if path else None)),
-        groups=ladder.groups,
+        header=_make_header(model, evaluate, calibrate, extra_scores, fingerprint, path),
+        groups=lattice.groups,
         num_samples=None if few is evaluate else num_samples or _NUM_SAMPLES,
         path=None if path is None else Path(path),
     )
     if ledger.path is not None:
-        ledger.read(read_finished(ledger.path, ledger.header, set(ladder.groups), lambda _: True).values())
+        ledger.read(read_started(ledger.path, ledger.header, set(lattice.groups)) or ())
     scorer = _Scorer(model=model, evaluate=evaluate, calibrate=calibrate, latency=latency, extra=extra_scores or {})
     with _bar(progress) as tell:
-        trial = scorer.make_trial(few, num_samples or _NUM_SAMPLES)
+        tryout = scorer.make_tryout(few, num_samples or _NUM_SAMPLES)
         is_timing = any("latency_ms" in limited_costs(budget) for budget in budgets)
-        scout = Scout(ladder, ledger, trial, scorer.measure, scorer.is_finished, is_timing=is_timing, tell=tell)
-        _run(model, scout, ladder, budgets, explore)
+        scout = Scout(lattice, ledger, tryout, scorer.measure, scorer.is_finished, is_timing=is_timing, tell=tell)
+        _run(model, scout, lattice, budgets, explore)
     return ledger.make_curve()
 
 
@@ -163,11 +163,11 @@ class _Scorer:
     latency: bool
     extra: Mapping[str, Evaluate]
 
-    def make_trial(self, few: Evaluate, num_samples: int) -> Trial:
+    def make_tryout(self, few: Evaluate, num_samples: int) -> Tryout:
         is_calibrated = self.calibrate is not None and self.model.has_statistics
         fewer = take_first(self.calibrate or (), num_samples) if is_calibrated else None
         name = few.name if isinstance(few, Score) else "score"
-        return Trial(model=self.model, name=name, evaluate=few, calibrate=fewer)
+        return Tryout(model=self.model, name=name, evaluate=few, calibrate=fewer)
 
     def measure(self, width: Width, latency: bool) -> Point:
         return curve(
@@ -178,6 +178,8 @@ class _Scorer:
             latency=latency and self.latency,
             progress=False,
             extra_scores=self.extra,
+            # Whether the score repeats itself is looked at once, where that is cheapest.
+            is_noisy=self.model.widths(width) != self.model.widths(self.model.law.lowest),
         ).points[0]
 
     def is_finished(self, point: Point) -> bool:
@@ -187,7 +189,7 @@ class _Scorer:
 def _run(
     model: Searchable,
     scout: Scout,
-    ladder: Ladder,
+    lattice: Lattice,
     budgets: Sequence[Limits],
     explore: Explore,
 ) -> None:
@@ -196,13 +198,13 @@ def _run(
     Raises:
         NoPointError: Where the narrowest network is over a budget.
     """
-    ends = [scout.measure(ladder.full), scout.measure(ladder.smallest)]
-    meter = Meter(model, ladder, ends, extract=scout.extract, time=scout.time)
+    ends = [scout.measure(lattice.full), scout.measure(lattice.smallest)]
+    meter = Meter(model, lattice, ends, extract=scout.extract, time=scout.time)
     loads = [meter.load(budget) for budget in budgets]
     for budget, load in zip(budgets, loads, strict=True):
-        if load(ladder.smallest) > 1:
+        if load(lattice.smallest) > 1:
             choose_point(ends[1:], budget, higher_is_better=scout.higher_is_better)
-    explore(ladder, scout, loads)
+    explore(lattice, scout, loads)
     cost = partial(meter.cost, next(iter(limited_costs(budgets[0]))))
     per_budget = 1 if scout.is_whole else _PER_BUDGET
     for units in choose_finalists(scout.known, loads, cost, per_budget=per_budget):
@@ -228,42 +230,50 @@ def _choose_method(method: str, max_trials: int | None, generator: torch.Generat
 
 
 def _explore(
-    max_trials: int | None, generator: torch.Generator | None, ladder: Ladder, scout: Scout, loads: Sequence[Load]
+    max_trials: int | None, generator: torch.Generator | None, lattice: Lattice, scout: Scout, loads: Sequence[Load]
 ) -> None:
     """Look for widths that score well under each budget, the largest first: by evolution where there is a generator."""
-    here, losses = ladder.full, Losses()
+    here, losses = lattice.full, Losses()
 
     def is_spent() -> bool:
         return max_trials is not None and scout.num_tried >= max_trials
 
     for load in loads:
-        if load(ladder.full) <= 1:
+        if load(lattice.full) <= 1:
             # Nothing has to go.
-            scout.goodness(ladder.full)
-        elif ladder.num_units <= _FEW:
-            for units in itertools.product(*ladder.rungs):
+            scout.goodness(lattice.full)
+        elif lattice.num_units <= _FEW:
+            for units in itertools.product(*lattice.rungs):
                 if load(units) <= 1:
                     scout.goodness(units)
         elif generator is not None:
             scout.count_anew()
-            evolve(ladder, load, scout.goodness, generator, is_spent=is_spent)
+            evolve(lattice, load, scout.goodness, generator, is_spent=is_spent)
         else:
-            here = descend(ladder, load, scout.goodness, here, losses)
+            here = descend(lattice, load, scout.goodness, here, losses)
             scout.count_anew()
-            common = [units for units in ladder.half_octaves if load(units) <= 1]
-            start = max(here, ladder.find_common(load), *common, key=scout.goodness)
-            here = improve(ladder, load, scout.goodness, start, losses, is_spent=is_spent)
+            common = [units for units in lattice.half_octaves if load(units) <= 1]
+            start = max(here, lattice.find_common(load), *common, key=scout.goodness)
+            here = improve(lattice, load, scout.goodness, start, losses, is_spent=is_spent)
 
 
 def _make_header(
-    model: Searchable, evaluate: Evaluate, calibrate: Iterable[object] | None, fingerprint: str | None
+    model: Searchable,
+    evaluate: Evaluate,
+    calibrate: Iterable[object] | None,
+    extra: Mapping[str, Evaluate] | None,
+    fingerprint: str | None,
+    path: str | os.PathLike[str] | None,
 ) -> Header:
+    name = evaluate.name if isinstance(evaluate, Score) else "score"
+    directions = find_directions(name_scores(name, evaluate, extra), ())
     return Header(
-        name=evaluate.name if isinstance(evaluate, Score) else "score",
-        higher_is_better=evaluate.higher_is_better if isinstance(evaluate, Score) else True,
-        fingerprint=fingerprint,
+        name=name,
+        higher_is_better=directions[name],
+        fingerprint=hash_model(model) if fingerprint is None and path is not None else fingerprint,
         is_calibrated=calibrate is not None and model.has_statistics,
         environment=dict(describe_environment()),
+        directions=directions,
     )
 
 
@@ -289,8 +299,8 @@ def _check_count(name: str, number: int | None) -> None:
         raise CurveError(f"expected {name} to be a whole number, at least 1, got {number!r}; leave it out")
 
 
-def _warn_of_sharing(law: HasSharing, ladder: Ladder, *, stacklevel: int) -> None:
-    num_moving = sum(len(rungs) > 1 for rungs in ladder.rungs)
+def _warn_of_sharing(law: HasSharing, lattice: Lattice, *, stacklevel: int) -> None:
+    num_moving = sum(len(rungs) > 1 for rungs in lattice.rungs)
     if law.sharing == "shared" and num_moving > 1:
         warnings.warn(
             "expected a law that draws widths which differ between groups, got sharing='shared'; those that are found "

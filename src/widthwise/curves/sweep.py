@@ -13,7 +13,7 @@ from widthwise._shared import CurveError, WidthWarning, describe_environment, tr
 from widthwise.curves.adaptive import MAX_POINTS, Refinement
 from widthwise.curves.curve import Curve
 from widthwise.curves.evaluation import Evaluate, find_directions, name_scores
-from widthwise.curves.fingerprint import hash_tensors
+from widthwise.curves.fingerprint import hash_model
 from widthwise.curves.grid import Candidate, Width, half_octaves, make_candidates, warn_of_untrained
 from widthwise.curves.plan import Plan
 from widthwise.curves.resume import Header, check_folder, read_started
@@ -90,7 +90,7 @@ def curve(
     if path is not None:
         check_folder(Path(path))
     warn_of_untrained(model, candidates, model.law.lowest)
-    own = _name_weights(model) if fingerprint is None and path is not None else fingerprint
+    own = hash_model(model) if fingerprint is None and path is not None else fingerprint
     header = _make_header(plan, find_directions(scores, lower_is_better), own)
     started = None if path is None else read_started(Path(path), header, set(model.widths(1.0)))
     rounds = Rounds(plan, header, started=started, path=path, refinement=refinement)
@@ -160,8 +160,3 @@ def check_calibration(model: Sweepable, calibrate: Iterable[object] | None, cand
             WidthWarning,
             stacklevel=3,
         )
-
-
-def _name_weights(model: Sweepable) -> str:
-    extra = {f"elastic {name}": tensor for name, tensor in model.elastic_state().items()}
-    return hash_tensors({**model.state_dict(), **extra})
