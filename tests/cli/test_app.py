@@ -14,7 +14,7 @@ from widthwise._shared import VERSION
 from widthwise.cli import app, recipes
 from widthwise.training import Run
 
-VERBS = ["demo", "recipes", "train", "groups", "curve", "pick", "export", "info"]
+VERBS = ["demo", "recipes", "train", "groups", "curve", "pick", "search", "export", "info"]
 
 
 def test_the_verbs_are_these() -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from widthwise._shared import VERSION
-from widthwise.cli import curve, demo, export, groups, info, pick, recipes, train
+from widthwise.cli import curve, demo, export, groups, info, pick, recipes, search, train
 from widthwise.cli.group import Verbs
 from widthwise.cli.output import say
 
@@ -27,6 +27,7 @@ _VERBS = (
     (groups.groups, groups.EXAMPLE),
     (curve.curve, curve.EXAMPLE),
     (pick.pick, pick.EXAMPLE),
+    (search.search, search.EXAMPLE),
     (export.export, export.EXAMPLE),
     (info.info, info.EXAMPLE),
 )

@@ -18,6 +18,7 @@ from widthwise.cli.options import (
     MaxParams,
     MinScore,
     RunFolder,
+    Source,
     make_limits,
 )
 from widthwise.cli.output import format_bytes, format_score, say, say_json
@@ -62,6 +63,7 @@ def export(
     max_memory: MaxMemory = None,
     min_score: MinScore = None,
     max_drop: MaxDrop = None,
+    source: Source = "curve",
     data: DataFolder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -76,7 +78,7 @@ def export(
         max_drop=max_drop,
     )
     suffix = _choose_suffix(file_format, out)
-    chosen = _choose(run, width, limits, as_json=as_json)
+    chosen = _choose(run, width, limits, source, as_json=as_json)
     opened = open_run(run)
     path = out or opened.exports_path / f"{export_stem(opened, chosen)}{suffix}"
     finish = Finish(dtype=dtype, refit_head=refit_head, epochs=finetune)
@@ -208,11 +210,13 @@ def _make_folder(path: Path) -> None:
         ) from cause
 
 
-def _choose(run: Path, width: float | None, limits: Limits | None, *, as_json: bool) -> float | Point:
+def _choose(
+    run: Path, width: float | None, limits: Limits | None, source: Literal["curve", "search"], *, as_json: bool
+) -> float | Point:
     if width is not None and limits is None:
         return width
     if width is None and limits is not None:
-        return pick_point(read_curve(run), limits, as_json=as_json)
+        return pick_point(read_curve(run, source), limits, as_json=as_json)
     got = "none of them" if width is None else "both"
     raise typer.BadParameter(f"expected a --width or a budget such as --max-params, got {got}; give one")
 

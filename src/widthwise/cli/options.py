@@ -1,7 +1,7 @@
 """The options that several verbs share, and how text from the command line becomes what the rooms take."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ __all__ = [
     "MaxParams",
     "MinScore",
     "RunFolder",
+    "Source",
     "make_limits",
     "parse_drop",
 ]
@@ -31,6 +32,10 @@ DataFolder = Annotated[
     typer.Option(
         "--data", metavar="DIR", help="Folder with the files of the data set; else WIDTHWISE_DATA, else a download."
     ),
+]
+Source = Annotated[
+    Literal["curve", "search"],
+    typer.Option("--from", help="Which points to pick from: the curve, or what `widthwise search` found."),
 ]
 MaxParams = Annotated[int | None, typer.Option("--max-params", min=1, help="Most parameters.", rich_help_panel=_BUDGET)]
 MaxMacs = Annotated[

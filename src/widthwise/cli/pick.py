@@ -16,6 +16,7 @@ from widthwise.cli.options import (
     MaxParams,
     MinScore,
     RunFolder,
+    Source,
     make_limits,
 )
 from widthwise.cli.output import make_table, say, say_json
@@ -49,6 +50,7 @@ def pick(
     min_score: MinScore = None,
     max_drop: MaxDrop = None,
     confidence: Confidence = None,
+    source: Source = "curve",
     data: DataFolder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -73,14 +75,15 @@ def pick(
         return
     if data is not None:
         raise typer.BadParameter("expected --data with --confidence, got it alone; leave it out, stored numbers decide")
-    curve = read_curve(run)
+    curve = read_curve(run, source)
     point = pick_point(curve, limits, as_json=as_json)
     if as_json:
         say_json(point.to_dict())
         return
     say(describe_point(point, curve))
     # Bytes are those of .safetensors; another format may be over the budget.
-    _say_next(run, point, "onnx" if max_bytes is None else "safetensors")
+    if source == "curve":
+        _say_next(run, point, "onnx" if max_bytes is None else "safetensors")
 
 
 def _prove(run: Path, limits: Limits, confidence: float, data: Path | None) -> Point:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 from widthwise._shared import CurveError, NoPointError, RunError
 from widthwise.cli.output import format_bytes, format_score, say_json
@@ -34,22 +35,25 @@ def open_run(path: Path) -> Run:
     return Run.open(path)
 
 
-def read_curve(run: Path) -> Curve:
-    """Return the stored curve of the run in the folder `run`.
+def read_curve(run: Path, source: Literal["curve", "search"] = "curve") -> Curve:
+    """Return the stored curve of the run in the folder `run`, or the points that a search found.
 
     Raises:
         CurveError: Where there is none, or it is damaged.
         RunError: Where there is no such run.
     """
-    path = run / "curve.json"
+    path = run / f"{source}.json"
     if not path.exists():
         if not Run.exists(run):
             raise RunError(_describe_missing(run))
+        if source == "search":
+            raise CurveError(f"expected a search in {run}, got none; make one: widthwise search {run} --max-macs N")
         raise CurveError(f"expected a curve in {run}, got none; measure it: widthwise curve {run}")
     try:
         return Curve.load(path)
     except CurveError as cause:
-        raise CurveError(f"{cause}; `widthwise curve {run}` measures it anew") from cause
+        way_out = f"`widthwise curve {run}` measures it anew" if source == "curve" else "move it away, and search again"
+        raise CurveError(f"{cause}; {way_out}") from cause
 
 
 def pick_point(curve: Curve, limits: Limits, *, as_json: bool = False) -> Point:
@@ -84,7 +88,8 @@ def describe_widths(widths: Mapping[str, int]) -> str:
 def describe_point(point: Point, curve: Curve) -> str:
     """Return the point in a few lines: widths, scores, and costs beside those of the full width."""
     full = curve.full
-    lines = [f"width {point.label}  ({describe_widths(point.widths)})"]
+    words = describe_widths(point.widths)
+    lines = [f"widths {words}" if point.width is None else f"width {point.label}  ({words})"]
     for name, score in (point.scores or {curve.name: point.score}).items():
         lines.append(f"  {name:<14}{format_score(score, name)}{_beside(full, name)}")
     lines.append(f"  {'parameters':<14}{point.params:,}{_share(point.params, full and full.params)}")

@@ -50,7 +50,7 @@ _SCHEMA = 1
 _RUN, _RECIPE, _METRICS, _ENVIRONMENT = "run.json", "recipe.toml", "metrics.jsonl", "environment.json"
 _WEIGHTS, _ELASTIC, _CHECKPOINTS = "model.safetensors", "elastic.safetensors", "checkpoint"
 _EVENTS = "tensorboard"
-_CURVES = _CURVE, _PLOT, _REPORT = "curve.json", "curve.png", "report.html"
+_CURVES = _CURVE, _PLOT, _REPORT, _SEARCH = "curve.json", "curve.png", "report.html", "search.json"
 
 
 class RunState(BaseModel):
@@ -286,6 +286,11 @@ class Run:
     def curve_path(self) -> Path:
         """Where the curve of the run is kept."""
         return self.path / _CURVE
+
+    @property
+    def search_path(self) -> Path:
+        """Where the networks that a search found are kept, as a curve."""
+        return self.path / _SEARCH
 
     @property
     def plot_path(self) -> Path:
