@@ -27,7 +27,7 @@ from benchmarks.elastic.peers import find_epochs, make_recipe
 from benchmarks.elastic.tasks import TASKS, PeerTask
 from benchmarks.record import ROOT, Record, Tier
 from widthwise import Curve, Elastic, Score, curve, search
-from widthwise.curves.ladder import PER_OCTAVE, make_ladder
+from widthwise.curves.lattice import PER_OCTAVE, make_lattice
 from widthwise.training import Run, build_task, train
 
 __all__ = ["BUDGETS", "METHODS", "SEARCHED", "list_keys", "main", "measure", "result_path"]
@@ -108,13 +108,13 @@ class Bench:
 
     def common(self) -> list[float]:
         """Return fractions a quarter of an octave apart, and the widest one under each budget."""
-        ladder = make_ladder(self.model, self.model.law.lowest)
+        lattice = make_lattice(self.model, self.model.law.lowest)
         widest = [
-            ladder.fractions[ladder.find_common(lambda units: self.model.macs(ladder.name(units)) / most)]  # noqa: B023
+            lattice.fractions[lattice.find_common(lambda units: self.model.macs(lattice.name(units)) / most)]  # noqa: B023
             for most in self.macs
         ]
         apart = 16 if self.smoke else 2
-        spread = [each for each in ladder.fractions.values() if round(-PER_OCTAVE * math.log2(each)) % apart == 0]
+        spread = [each for each in lattice.fractions.values() if round(-PER_OCTAVE * math.log2(each)) % apart == 0]
         return sorted({*spread, *widest}, reverse=True)
 
     def describe(self, found: Curve) -> list[dict[str, object]]:
