@@ -61,11 +61,16 @@ benchmarks: $(STAMPS)/demo
 	$(BIN)/python -m benchmarks.curve.extracted
 	$(BIN)/python -m benchmarks.speed.demo
 	$(BIN)/python -m benchmarks.curve.coverage
+	$(BIN)/python -m benchmarks.curve.one_file
+	$(BIN)/python -m benchmarks.curve.switching
 ifneq ($(DATA),)
 	$(MAKE) --no-print-directory bench-elastic
 	$(BIN)/python -m benchmarks.recipes.measure --data "$(DATA)"
 	$(BIN)/python -m benchmarks.curve.quantised --data "$(DATA)"
 	$(BIN)/python -m benchmarks.curve.pick_mnist --data "$(DATA)"
+	@for task in cifar_resnet cifar_vit shrec_pointnet; do \
+		$(BIN)/python -m benchmarks.curve.search --data "$(DATA)" --task $$task || exit; \
+	done
 else
 	@echo "the benchmarks of training are left out: they need the folder with MNIST, as DATA=..." >&2
 endif

@@ -8,18 +8,10 @@ A block is `<!-- results:NAME -->`, whatever stands there, and `<!-- end -->`; N
 import re
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.coverage.tables import brief_coverage, draw_comparison, draw_models
-from benchmarks.curve.extracted_table import brief_runtimes, draw_runtimes
-from benchmarks.curve.pick_tables import brief_coverage as brief_picks
-from benchmarks.curve.pick_tables import brief_mnist as brief_pick_mnist
-from benchmarks.curve.pick_tables import draw_coverage as draw_picks
-from benchmarks.curve.pick_tables import draw_mnist as draw_pick_mnist
-from benchmarks.curve.quantised import NETWORKS as QUANTISED
-from benchmarks.curve.quantised import result_path as quantised_path
-from benchmarks.curve.quantised_table import brief_quantised, draw_quantised
+from benchmarks.curve.sections import SECTIONS
 from benchmarks.elastic.peers import result_path
 from benchmarks.elastic.peers_table import brief_peers, draw_peers
 from benchmarks.elastic.tasks import TASKS
@@ -35,6 +27,7 @@ from benchmarks.speed.tables import (
     draw_extracted,
     draw_wrapped,
 )
+from benchmarks.table import Table
 from widthwise._shared import RunError, write_text
 
 __all__ = [
@@ -55,19 +48,6 @@ MODELS_PAGE = ROOT / "docs/models.md"
 README = ROOT / "README.md"
 STATISTICS = ROOT / "docs/statistics.md"
 _BLOCK = re.compile(r"(?P<mark><!-- results:(?P<name>\S+) -->\n).*?(?P<end>^<!-- end -->$)", re.MULTILINE | re.DOTALL)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
-    """One result file and its words: `draw` for the page, `brief` for the README."""
-
-    name: str
-    title: str
-    words: str
-    results: str
-    command: str
-    draw: Callable[[Record], str]
-    brief: Callable[[Record], str]
 
 
 _PEERS = (
@@ -159,38 +139,6 @@ TABLES = (
         brief=brief_extracted,
     ),
     Table(
-        name="runtimes",
-        title="An extracted network in each runtime",
-        words=(
-            "The same pairs, each exported and run by its own runtime: eager, ONNX Runtime, and ExecuTorch with "
-            "XNNPACK, one sample, one thread. Both take turns in one process; outputs are compared on the same inputs. "
-            "Bytes: of the file, more than that of the network built by hand."
-        ),
-        results="benchmarks/curve/results/extracted.json",
-        command="python -m benchmarks.curve.extracted",
-        draw=draw_runtimes,
-        brief=brief_runtimes,
-    ),
-    *(
-        Table(
-            name=f"quantised_{network.replace('-', '_')}",
-            title=f"Width and quantisation together: {network}",
-            words=(
-                "One training; its networks at each width, exported in each kind of numbers, read back in the runtime "
-                "of the file and scored there on the validation split. float32 and float16: ONNX Runtime. int8: its "
-                "quantiser, with ranges of activations measured at run time (dynamic) or on 2,048 training samples "
-                "(static); torchao: weights of linear layers alone, in a program of torch.export. Bytes are those of "
-                "the file. `alone, summed` is what the width loses in float32 plus what the numbers lose at full "
-                "width; `more` is what is lost together beyond that."
-            ),
-            results=str(quantised_path(network).relative_to(ROOT)),
-            command=f"python -m benchmarks.curve.quantised --data DIR --network {network}",
-            draw=draw_quantised,
-            brief=brief_quantised,
-        )
-        for network in QUANTISED
-    ),
-    Table(
         name="demo",
         title="The demo",
         words="`widthwise demo` after installation: train on the digits, draw the curve, pick, export, verify.",
@@ -199,36 +147,7 @@ TABLES = (
         draw=draw_demo,
         brief=brief_demo,
     ),
-    Table(
-        name="pick_coverage",
-        title="A choice by evidence: how often its promise is broken",
-        words=(
-            "1,000 curves of eight kinds whose true drops are known, 10,000 samples of each, a drop of one point and a "
-            "confidence of 0.95. Outcomes of two widths agree the more, the nearer the widths are. Every way of "
-            "choosing sees the same samples, and chooses among quarter octaves from 256 units down to 8; the fewest "
-            "units that keep to the limit are found among all 249 widths. The loss adds to each sample of a narrower "
-            "network a log-normal number with the true drop as its mean. Samples are forward passes, those of the full "
-            "network among them. How it works: [the statistics](statistics.md)."
-        ),
-        results="benchmarks/curve/results/coverage.json",
-        command="python -m benchmarks.curve.coverage",
-        draw=draw_picks,
-        brief=brief_picks,
-    ),
-    Table(
-        name="pick_mnist",
-        title="A choice by evidence on MNIST",
-        words=(
-            "The recipe mnist-mlp, a drop of one point, a confidence of 0.95, 200 repeats. Resampled: validation and "
-            "test split together are the population, whose drops are the true ones, and each repeat draws 10,000 "
-            "samples of it. Reordered: the validation split in a new order each time; the true drops are still those "
-            "of both splits. `ww.pick` tries quarter octaves, the others each of the 256 widths."
-        ),
-        results="benchmarks/curve/results/pick_mnist.json",
-        command="python -m benchmarks.curve.pick_mnist --data DIR",
-        draw=draw_pick_mnist,
-        brief=brief_pick_mnist,
-    ),
+    *SECTIONS,
     Table(
         name="recipes",
         title="The recipes",

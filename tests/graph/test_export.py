@@ -1,5 +1,7 @@
 import inspect
 import logging
+import sys
+import threading
 import warnings
 from typing import Any
 
@@ -192,3 +194,27 @@ def test_tracing_and_exporting_are_not_heard(capfd: pytest.CaptureFixture[str]) 
     assert capfd.readouterr() == ("", "")
     with pytest.warns(UserWarning, match="^after$"):
         warnings.warn("after", stacklevel=1)
+
+
+def test_threads_that_are_silent_at_once_leave_the_process_as_it_was() -> None:
+    heard = (logging.root.manager.disable, sys.stdout, sys.stderr)
+    is_first_in, is_second_in, is_first_out = threading.Event(), threading.Event(), threading.Event()
+
+    def first() -> None:
+        with silence():
+            is_first_in.set()
+            is_second_in.wait(0.2)
+        is_first_out.set()
+
+    def second() -> None:
+        is_first_in.wait()
+        with silence():
+            is_second_in.set()
+            is_first_out.wait(0.2)
+
+    threads = [threading.Thread(target=each) for each in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (logging.root.manager.disable, sys.stdout, sys.stderr) == heard

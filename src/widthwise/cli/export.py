@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from widthwise._shared import CurveError, ExportError, NoPointError
+from widthwise.cli.all_widths import describe_all_widths, write_all_widths
 from widthwise.cli.finish import DtypeOption, Finetune, Finish, RefitHead
 from widthwise.cli.options import (
     AsJson,
@@ -38,6 +39,9 @@ Format = Literal["safetensors", "onnx", "pt2", "pte", "pt", "hf"]
 Width = Annotated[
     float | None, typer.Option("--width", metavar="F", help="Fraction of full width, in place of a budget.")
 ]
+AllWidths = Annotated[
+    bool, typer.Option("--all-widths", help="One .safetensors or .onnx file with every width, in place of one of them.")
+]
 FormatName = Annotated[
     Format | None,
     typer.Option(
@@ -51,6 +55,7 @@ Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The fil
 def export(
     run: RunFolder,
     width: Width = None,
+    all_widths: AllWidths = False,
     file_format: FormatName = None,
     out: Out = None,
     dtype: DtypeOption = None,
@@ -78,12 +83,34 @@ def export(
         max_drop=max_drop,
     )
     suffix = _choose_suffix(file_format, out)
+    finish = Finish(dtype=dtype, refit_head=refit_head, epochs=finetune)
+    if all_widths:
+        is_alone = width is None and limits is None and not finish.is_asked
+        _export_all(run, suffix, out, data=data, as_json=as_json, is_alone=is_alone)
+        return
     chosen = _choose(run, width, limits, source, as_json=as_json)
     opened = open_run(run)
     path = out or opened.exports_path / f"{export_stem(opened, chosen)}{suffix}"
-    finish = Finish(dtype=dtype, refit_head=refit_head, epochs=finetune)
     named = f"{path}/" if suffix == "/" else path
     _export(opened, chosen, named, finish, data=data, max_bytes=max_bytes, as_json=as_json)
+
+
+def _export_all(run: Path, suffix: str, out: Path | None, *, data: Path | None, as_json: bool, is_alone: bool) -> None:
+    if not is_alone:
+        raise typer.BadParameter("expected --all-widths alone, got what speaks of one width beside it; leave one out")
+    if suffix not in (".safetensors", ".onnx"):
+        raise typer.BadParameter(
+            f"expected a .safetensors or .onnx file of all widths, got {suffix}; leave out --format, or --all-widths"
+        )
+    opened = open_run(run)
+    model = opened.load_model()
+    path = out or opened.exports_path / f"{opened.recipe.name}-all{suffix}"
+    _make_folder(path)
+    saved = write_all_widths(opened, model, path, splits=opened.load_data(data))
+    if as_json:
+        say_json({"path": str(saved.path), "bytes": saved.size_bytes, "lowest": dict(saved.lowest)})
+    else:
+        say(describe_all_widths(saved))
 
 
 def _export(

@@ -4,6 +4,7 @@ import copy
 import inspect
 import io
 import logging
+import threading
 import traceback
 import warnings
 from collections.abc import Generator
@@ -42,6 +43,8 @@ _WAYS_OUT = (
     'name the part that can be traced with submodule="...", name the widths with groups=[...], or place '
     "ww.StructuralDropout by hand"
 )
+
+_SILENT = threading.RLock()
 
 
 def export_network(
@@ -100,15 +103,19 @@ def export_functional(net: nn.Module, example: Example, dynamic: Any, *, strict:
 
 @contextmanager
 def silence() -> Generator[None]:
-    """Keep tracing from writing: warnings, logs, and the pages that it prints about a failure."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
+    """Keep tracing from writing: warnings, logs, and the pages that it prints about a failure.
+
+    All of them belong to the whole process, so that one thread at a time is silent.
+    """
+    with _SILENT:
+        disabled = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+        try:
+            with warnings.catch_warnings(), redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            logging.disable(disabled)
 
 
 def enlarge_batch(example: Example, batch_dim: int, num_copies: int) -> Example:
