@@ -106,8 +106,8 @@ SECTIONS: tuple[Table, ...] = (
         words=(
             "What `ww.load` reads of the file that `ww.save_elastic` wrote: its header, and the bytes of the width as "
             "one range; and what it reads to go on from the width in the row before. Beside them two other layouts "
-            "of the same numbers: shells of octaves, which read the next octave whole, and a plain .safetensors file, whose "
-            "ranges at that width are counted. Untrained networks: only bytes count."
+            "of the same numbers: shells of octaves, which read the next octave whole, and a plain .safetensors file, "
+            "whose ranges at that width are counted. Untrained networks: only bytes count."
         ),
         results=str(ONE_FILE["bytes"].relative_to(ROOT)),
         command="python -m benchmarks.curve.one_file --part bytes",
