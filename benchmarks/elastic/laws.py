@@ -5,12 +5,14 @@ from types import MappingProxyType
 
 from benchmarks.elastic.tasks import FRACTIONS
 
-__all__ = ["BUDGETS", "DEFAULT", "FULL_ROWS", "PLAIN", "PUBLISHED", "RANGES", "ROWS"]
+__all__ = ["ALONE", "BUDGETS", "DEFAULT", "FULL_ROWS", "LONGER", "PLAIN", "PUBLISHED", "RANGES", "ROWS"]
 
 BUDGETS = ("equal MACs", "equal epochs")
 RANGES = ("published", "to 1/32")
 DEFAULT = "octaves"
 PLAIN = "plain, then cut"
+# Networks of one width; the second as long as ours is trained.
+ALONE, LONGER = "alone", "alone, as many epochs as ours"
 
 # The publication's own optimiser; the others train as ours does.
 _PAPER = ("training.learning_rate=8e-4", "training.schedule=constant")

@@ -7,7 +7,8 @@ law as it stands, "to 1/32" the same from 1/32 on. The score is that of the test
 the curve from 1/32 to 1.
 
 Confirm: three seeds of ours, of the paper, and of the best other one of the screen, at equal MACs from 1/32 on; and on
-tasks that are trained in minutes, of the plain network cut at each width.
+tasks that are trained in minutes, of the plain network cut at each width, and of networks trained alone for as many
+epochs as ours.
 
     python -m benchmarks.elastic.peers --data DIR --task mnist       # resumable; about an hour on one core
     python -m benchmarks.elastic.peers --data DIR --task mnist --tier confirm
@@ -27,7 +28,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from benchmarks.elastic.laws import BUDGETS, DEFAULT, FULL_ROWS, PLAIN, PUBLISHED, ROWS
+from benchmarks.elastic.laws import ALONE, BUDGETS, DEFAULT, FULL_ROWS, LONGER, PLAIN, PUBLISHED, ROWS
 from benchmarks.elastic.peers_table import losses_by_row
 from benchmarks.elastic.tasks import FRACTIONS, TASKS, PeerTask
 from benchmarks.record import ROOT, Record, Tier
@@ -71,8 +72,10 @@ def list_keys(
 ) -> list[dict[str, object]]:
     """Return the cells, those trained alone first; the changes of the recipe are part of what they are."""
     keys: list[dict[str, object]] = [
-        {"row": "alone", "width": width, "seed": seed, "changes": [f"model.width={width}", "training.method=plain"]}
+        {"row": row, "width": width, "seed": seed, "changes": [f"model.width={width}", "training.method=plain"]}
         | {"rates": list(rates)}
+        for row in (ALONE, LONGER)
+        if row == ALONE or row in rows
         for seed in seeds
         for width in FRACTIONS
     ]
@@ -81,6 +84,7 @@ def list_keys(
         for budget in (BUDGETS if tier == "screen" else BUDGETS[:1])
         for seed in seeds
         for row in rows
+        if row != LONGER
         for each, changes in ROWS[row].items()
         if tier == "screen" or each == "to 1/32"
     ]
@@ -92,7 +96,7 @@ def measure(task: PeerTask, data: Path, runs: Path, key: Mapping[str, object]) -
     changes, seed = cast("list[str]", key["changes"]), cast("int", key["seed"])
     words = (str(part) for name, part in key.items() if name not in ("changes", "rates"))
     place = runs / "/".join(word.replace(" ", "-").replace("/", "_") for word in words)
-    if key["row"] == "alone":
+    if key["row"] in (ALONE, LONGER):
         return measure_alone(task, data, place, key)
     epochs = find_epochs(task, changes, str(key["budget"]))
     recipe = make_recipe(task, changes, epochs=epochs, seed=seed, rate=task.rate)
@@ -106,18 +110,22 @@ def measure_alone(task: PeerTask, data: Path | None, place: Path, key: Mapping[s
         cast("int", key["seed"]),
         cast("list[float]", key["rates"]),
     )
+    epochs = task.epochs
+    if key["row"] == LONGER:
+        epochs = find_epochs(task, ROWS[DEFAULT]["to 1/32"], "equal MACs")
     validation: dict[str, float] = {}
     scores: dict[str, float] = {}
     seconds = 0.0
     for rate in rates:
-        recipe = make_recipe(task, changes, epochs=task.epochs, seed=seed, rate=rate)
+        recipe = make_recipe(task, changes, epochs=epochs, seed=seed, rate=rate)
         run = train(recipe, place / f"{rate:g}", data_folder=data, progress=False)
         model = run.load_model()
         validation[f"{rate:g}"] = _make_score(task, run, model, "validation")(model.net.eval())
         scores[f"{rate:g}"] = _make_score(task, run, model)(model.net.eval())
         seconds += run.state.training_seconds
     best = (min if task.measure == "perplexity" else max)(validation, key=validation.__getitem__)
-    return {"score": {str(key["width"]): scores[best]}, "rate": best, "validation": validation, "seconds": seconds}
+    score = {str(key["width"]): scores[best]}
+    return {"score": score, "rate": best, "validation": validation, "epochs": epochs, "seconds": seconds}
 
 
 def score_run(task: PeerTask, run: Run) -> dict[str, object]:
@@ -164,7 +172,7 @@ def choose_rows(task: str, patterns: Sequence[str], tier: Tier) -> list[str]:
             DEFAULT,
             "paper",
             min((row for row in PUBLISHED if row != "paper"), key=lambda row: lost.get(row, math.inf)),
-            *([PLAIN] if is_quick else []),
+            *([LONGER, PLAIN] if is_quick else []),
         ]
     return [row for row in rows if any(fnmatchcase(row, pattern) for pattern in patterns)]
 
@@ -199,9 +207,9 @@ def main() -> None:
     )
     patterns = options.rows or ["*"]
     keys = list_keys(seeds, choose_rows(options.task, patterns, tier), task.alone_rates, tier=tier)
-    is_wanted = any(fnmatchcase("alone", pattern) for pattern in patterns)
+    is_wanted = any(fnmatchcase(ALONE, pattern) for pattern in patterns)
     record.fill(
-        [key for key in keys if is_wanted or key["row"] != "alone"],
+        [key for key in keys if is_wanted or key["row"] != ALONE],
         partial(measure, task, options.data, options.runs / options.task),
         describe=_describe,
     )

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from benchmarks.elastic.laws import BUDGETS, DEFAULT
+from benchmarks.elastic.laws import ALONE, BUDGETS, DEFAULT, LONGER
 from benchmarks.markdown import MISSING, draw_table
 from benchmarks.record import Cell, Record
 
@@ -27,6 +27,10 @@ def draw_peers(record: Record) -> str:
     ]  # fmt: skip
     alone_row = [_spread(alone[width]) if width in alone else MISSING for width in widths]
     rows = [[_ALONE, "", str(record.settings["epochs"]), *alone_row, *[""] * 5]]
+    if longer := _find_alone(record, LONGER):
+        epochs = next(str(cell.result["epochs"]) for cell in record.cells if cell.key["row"] == LONGER)
+        scores = [_spread(longer[width]) if width in longer else MISSING for width in widths]
+        rows.append([LONGER, "", epochs, *scores, *[""] * 5])
     rows += [_draw_law(record, cells, widths) for cells in _group(record).values()]
     return "\n\n".join([draw_table(header, rows, num_words=3), _judge(record), *_compare(record)])
 
@@ -82,9 +86,9 @@ def _mean(cells: Sequence[Cell], name: str) -> float:
     return statistics.fmean(cast("float", cell.result[name]) for cell in cells)
 
 
-def _find_alone(record: Record) -> dict[str, list[float]]:
+def _find_alone(record: Record, row: str = ALONE) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
-    for score in _scores([cell for cell in record.cells if cell.key["row"] == "alone"]):
+    for score in _scores([cell for cell in record.cells if cell.key["row"] == row]):
         for width, value in score.items():
             found.setdefault(width, []).append(value)
     return found

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.elastic import peers
-from benchmarks.elastic.laws import BUDGETS, DEFAULT, FULL_ROWS, PLAIN, PUBLISHED, ROWS
+from benchmarks.elastic.laws import BUDGETS, DEFAULT, FULL_ROWS, LONGER, PLAIN, PUBLISHED, ROWS
 from benchmarks.elastic.peers import choose_rows, find_epochs, list_keys, make_recipe, measure_alone
 from benchmarks.elastic.peers_table import brief_peers, draw_peers, losses_by_row
 from benchmarks.elastic.tasks import FRACTIONS, TASKS, PeerTask
@@ -144,6 +144,23 @@ def test_a_network_alone_has_the_best_of_its_rates_by_the_validation_split(tmp_p
     assert score["0.5"] > 30
 
 
+def test_networks_alone_for_longer_have_cells_and_a_row_of_their_own(tmp_path: Path) -> None:
+    keys = list_keys((0, 1), ["octaves", LONGER], (1e-3, 1e-2), tier="confirm")
+    assert sum(key["row"] == LONGER for key in keys) == 2 * len(FRACTIONS)
+    record = make_record(lost=0.5)
+    record.cells.append(
+        Cell(
+            key={"row": LONGER, "width": 1.0, "seed": 0},
+            result={"score": {"1.0": 99.0}, "epochs": 29},
+            commit="a",
+            dirty=False,
+        )
+    )
+    lines = draw_peers(record).splitlines()
+    assert lines[3] == f"| {LONGER} |  | 29 | 99.00 | - |  |  |  |  |  |"
+    assert lines[2] == draw_peers(make_record(lost=0.5)).splitlines()[2]
+
+
 def test_rows_are_chosen_by_task_tier_and_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "RESULTS", tmp_path)
     assert choose_rows("mnist", ["*"], "screen") == list(ROWS)
@@ -156,4 +173,4 @@ def test_rows_are_chosen_by_task_tier_and_pattern(tmp_path: Path, monkeypatch: p
     Record(
         **{name: getattr(record, name) for name in Record.__dataclass_fields__} | {"path": peers.result_path("mnist")}
     ).write()
-    assert choose_rows("mnist", ["*"], "confirm") == [DEFAULT, "paper", "fjord", PLAIN]
+    assert choose_rows("mnist", ["*"], "confirm") == [DEFAULT, "paper", "fjord", LONGER, PLAIN]
