@@ -7,6 +7,9 @@ from benchmarks.curve.pick_tables import brief_coverage as brief_picks
 from benchmarks.curve.pick_tables import brief_mnist as brief_pick_mnist
 from benchmarks.curve.pick_tables import draw_coverage as draw_picks
 from benchmarks.curve.pick_tables import draw_mnist as draw_pick_mnist
+from benchmarks.curve.pruned import PRUNED_TASKS
+from benchmarks.curve.pruned import result_path as pruned_path
+from benchmarks.curve.pruned_table import draw_pruned
 from benchmarks.curve.quantised import NETWORKS as QUANTISED
 from benchmarks.curve.quantised import result_path as quantised_path
 from benchmarks.curve.quantised_table import brief_quantised, draw_quantised
@@ -67,6 +70,25 @@ SECTIONS: tuple[Table, ...] = (
             brief=draw_search,
         )
         for name in SEARCHED
+    ),
+    *(
+        Table(
+            name=f"pruned_{name}",
+            title=f"Beside Torch-Pruning: {TASKS[name].title}",
+            words=(
+                f"{TASKS[name].title}: {TASKS[name].words}. Test accuracy in % at three shares of the parameters. "
+                "Torch-Pruning cuts the trained network once for each share, the same ratio in every layer, and each "
+                "small network is trained on. `from the trained network` makes the same network elastic, sorted by "
+                "Taylor, trains it on once, and cuts all three from that. `elastic from the start` was trained under "
+                "the default law at the price of the plain training, and its networks are trained on like those of "
+                "Torch-Pruning. Mean and standard deviation over the seeds."
+            ),
+            results=str(pruned_path(name).relative_to(ROOT)),
+            command=f"python -m benchmarks.curve.pruned --data DIR --task {name}",
+            draw=draw_pruned,
+            brief=draw_pruned,
+        )
+        for name in PRUNED_TASKS
     ),
     Table(
         name="runtimes",
