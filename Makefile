@@ -27,7 +27,7 @@ help:
 	@echo "make freeze      write down the public names and command line flags as they are now"
 	@echo "make benchmarks  measure what no result file holds yet, then make the tables; DATA=... is the folder with MNIST"
 	@echo "make bench-elastic  of these, every law of elastic training beside every other; hours; DATA=... as there, TASKS=..."
-	@echo "make coverage    hand networks of other packages to this one and to Torch-Pruning; installs into $(VENV)-coverage"
+	@echo "make coverage    hand networks to this one and to Torch-Pruning (with DATA=..., trained ones too); installs into $(VENV)-coverage"
 	@echo "make tables      docs/benchmarks.md, docs/models.md and the tables of README.md, from the result files"
 	@echo "make clean       remove .venv, $(VENV)-coverage and the caches; runs/ stays"
 	@echo "PYTHON=...           the Python to make .venv with; else the first of python3.11 to 3.14 and python3 that will do"
@@ -89,6 +89,11 @@ bench-elastic: $(STAMPS)/demo
 coverage: $(STAMPS)/demo
 	$(MAKE) --no-print-directory VENV=$(VENV)-coverage $(VENV)-coverage/stamps/coverage
 	$(VENV)-coverage/bin/python -m benchmarks.coverage.measure
+ifneq ($(DATA),)
+	@for task in mnist cifar_resnet; do \
+		$(VENV)-coverage/bin/python -m benchmarks.curve.pruned --data "$(DATA)" --task $$task || exit; \
+	done
+endif
 	$(MAKE) --no-print-directory tables
 
 tables: $(STAMPS)/demo
