@@ -115,9 +115,12 @@ def _lost_by_row(record: Record) -> dict[str, dict[str, float]]:
 def _judge(record: Record) -> str:
     measure = str(record.settings["measure"])
     mean_goal, most_goal = GOALS[measure]
+    by_row = _lost_by_row(record)
+    if DEFAULT not in by_row:
+        return f"Not finished: {DEFAULT} is not measured yet."
     met = [
         row
-        for row, lost in _lost_by_row(record).items()
+        for row, lost in by_row.items()
         if statistics.fmean(lost.values()) <= mean_goal and max(lost.values()) <= most_goal
     ]
     goal = (

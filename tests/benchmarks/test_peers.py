@@ -144,6 +144,12 @@ def test_a_network_alone_has_the_best_of_its_rates_by_the_validation_split(tmp_p
     assert score["0.5"] > 30
 
 
+def test_a_table_without_ours_says_that_it_is_not_finished() -> None:
+    record = make_record(lost=0.5)
+    record.cells[:] = [cell for cell in record.cells if cell.key["row"] != DEFAULT]
+    assert draw_peers(record).endswith("\n\nNot finished: octaves is not measured yet.")
+
+
 def test_networks_alone_for_longer_have_cells_and_a_row_of_their_own(tmp_path: Path) -> None:
     keys = list_keys((0, 1), ["octaves", LONGER], (1e-3, 1e-2), tier="confirm")
     assert sum(key["row"] == LONGER for key in keys) == 2 * len(FRACTIONS)
