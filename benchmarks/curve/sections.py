@@ -16,6 +16,8 @@ from benchmarks.curve.quantised_table import brief_quantised, draw_quantised
 from benchmarks.curve.search import SEARCHED
 from benchmarks.curve.search import result_path as search_path
 from benchmarks.curve.search_table import draw_search
+from benchmarks.curve.switching import RESULTS as SWITCHING
+from benchmarks.curve.switching_table import draw_switching
 from benchmarks.elastic.tasks import TASKS
 from benchmarks.record import ROOT
 from benchmarks.table import Table
@@ -121,6 +123,20 @@ SECTIONS: tuple[Table, ...] = (
             brief=brief_quantised,
         )
         for network in QUANTISED
+    ),
+    Table(
+        name="switching",
+        title="Switching at run time",
+        words=(
+            "`with model.at(width): model(x)` against the network extracted at that width, one sample, one thread, in "
+            "turns in one process. The cost is what the first takes longer, entering the width included; `octaves` has "
+            "corrections that are added to the weights at every run. The first run is that at a width of a model that "
+            "ran at another one. Medians over the seeds (smallest to largest)."
+        ),
+        results=str(SWITCHING.relative_to(ROOT)),
+        command="python -m benchmarks.curve.switching",
+        draw=draw_switching,
+        brief=draw_switching,
     ),
     Table(
         name="one_file_bytes",
