@@ -1,12 +1,13 @@
 """The table of what a width reads of one file that holds all widths."""
 
+import statistics
 from collections.abc import Mapping
 from typing import cast
 
 from benchmarks.markdown import draw_table
 from benchmarks.record import Record
 
-__all__ = ["brief_one_file", "draw_one_file"]
+__all__ = ["brief_one_file", "draw_latency", "draw_one_file"]
 
 Counts = Mapping[str, int]
 _BRIEF = 0.25
@@ -47,3 +48,17 @@ def _by_network(record: Record) -> dict[str, Mapping[str, Counts]]:
     return {
         names[str(cell.key["network"])]: cast("Mapping[str, Counts]", cell.result["widths"]) for cell in record.cells
     }
+
+
+def draw_latency(record: Record) -> str:
+    """Return what the file with the widths as inputs takes, against the extracted one; medians over the seeds."""
+    names = cast("Mapping[str, str]", record.settings["networks"])
+    ratios: dict[tuple[str, float], list[float]] = {}
+    for cell in record.cells:
+        key = (str(cell.key["network"]), cast("float", cell.key["width"]))
+        ratios.setdefault(key, []).append(cast("float", cell.result["wall_ratio"]))
+    rows = [
+        [names[name], f"{width:g}", f"{statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})"]
+        for (name, width), found in ratios.items()
+    ]
+    return draw_table(["network", "width", "times the extracted file"], rows)

@@ -2,7 +2,7 @@
 
 from benchmarks.curve.extracted_table import brief_runtimes, draw_runtimes
 from benchmarks.curve.one_file import RESULTS as ONE_FILE
-from benchmarks.curve.one_file_table import brief_one_file, draw_one_file
+from benchmarks.curve.one_file_table import brief_one_file, draw_latency, draw_one_file
 from benchmarks.curve.pick_tables import brief_coverage as brief_picks
 from benchmarks.curve.pick_tables import brief_mnist as brief_pick_mnist
 from benchmarks.curve.pick_tables import draw_coverage as draw_picks
@@ -151,5 +151,18 @@ SECTIONS: tuple[Table, ...] = (
         command="python -m benchmarks.curve.one_file --part bytes",
         draw=draw_one_file,
         brief=brief_one_file,
+    ),
+    Table(
+        name="one_file_latency",
+        title="One ONNX file, widths as inputs",
+        words=(
+            "The file with the widths as inputs against the file of the extracted network, both in ONNX Runtime, one "
+            "sample, one thread, in turns in one process. Medians of wall ratios over the seeds (smallest to largest). "
+            "Networks without corrections of octaves, which that file cannot hold."
+        ),
+        results=str(ONE_FILE["latency"].relative_to(ROOT)),
+        command="python -m benchmarks.curve.one_file --part latency",
+        draw=draw_latency,
+        brief=draw_latency,
     ),
 )

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from benchmarks.curve import one_file
+from benchmarks.curve.one_file_table import draw_latency
 from benchmarks.curve.subjects import SUBJECTS
-from benchmarks.record import Record
+from benchmarks.record import Cell, Record
 
 
 @pytest.mark.slow
@@ -63,3 +64,12 @@ def test_a_subject_takes_its_samples(name: str) -> None:
     model, x = SUBJECTS[name].build(generator), SUBJECTS[name].draw(3, generator)
     assert x.shape[SUBJECTS[name].batch_dim] == 3
     assert model(x).shape[SUBJECTS[name].batch_dim] == 3
+
+
+def test_the_table_of_latency_has_medians_over_the_seeds() -> None:
+    settings: dict[str, object] = {"networks": {"mlp": "MLP"}}
+    record = Record.open(Path("nowhere.json"), benchmark="b", tier="confirm", seeds=(0, 1, 2), settings=settings)
+    for seed, ratio in enumerate((1.2, 1.0, 2.0)):
+        key: dict[str, object] = {"network": "mlp", "width": 0.5, "seed": seed}
+        record.cells.append(Cell(key=key, result={"wall_ratio": ratio}, commit="a", dirty=False))
+    assert draw_latency(record).splitlines()[-1] == "| MLP | 0.5 | 1.20 (1.00 to 2.00) |"
