@@ -5,10 +5,9 @@ from types import MappingProxyType
 
 from benchmarks.elastic.tasks import FRACTIONS
 
-__all__ = ["ALONE", "BUDGETS", "DEFAULT", "FULL_ROWS", "LONGER", "PLAIN", "PUBLISHED", "RANGES", "ROWS"]
+__all__ = ["ALONE", "BUDGETS", "DEFAULT", "FULL_ROWS", "LONGER", "PLAIN", "PUBLISHED", "ROWS"]
 
 BUDGETS = ("equal MACs", "equal epochs")
-RANGES = ("published", "to 1/32")
 DEFAULT = "octaves"
 PLAIN = "plain, then cut"
 # Networks of one width; the second as long as ours is trained.
