@@ -103,7 +103,7 @@ def test_every_width_finds_what_it_keeps_and_shares_add_up(fraction: float, oute
             row.fill_(1.0)
     found = own.at(kept)
     widest = max(kept[1] / outer, kept[2] / inner)
-    total = found["w"].apply(part, axes, kept) if found else part
+    total = found["w"].apply(part) if found else part
     # Ones in all octaves add up to one from the first octave on, and fade out towards full width.
     torch.testing.assert_close(total, torch.full_like(part, min(1.0, -math.log2(widest))), atol=1e-6, rtol=0)
 

@@ -66,10 +66,10 @@ def test_biases_are_shifted_and_the_weights_that_make_units_stretched(
         found = model(X)
     plain = make_net()
     with torch.no_grad():
-        for (name, axis), rows in zip(model.unit_affine.axes.items(), model.unit_affine.rows, strict=True):
+        for name, rows in model.unit_affine.split().items():
             values, tensor = shares[0] * rows[0] + shares[1] * rows[1], plain.get_parameter(name)
             tensor.copy_(tensor * (1 + values[:, None]) if tensor.dim() == 2 else tensor + values)
-            assert axis == 0
+            assert model.unit_affine.axes[name] == 0
         with (bare := Elastic(plain, (X,))).at(width):
             assert_same(found, bare(X))
 
@@ -79,9 +79,11 @@ def test_all_of_them_learn_in_training() -> None:
     for _ in range(20):
         cross_entropy(model(X), Y).backward()
     assert model.unit_affine is not None
-    for rows in model.unit_affine.rows:
-        assert rows.grad is not None
-        assert rows.grad.abs().sum(dim=1).min() > 0
+    (rows,) = model.unit_affine.rows
+    assert rows.grad is not None
+    learned = rows.grad.abs().sum(dim=1)
+    assert learned.shape == (3,)
+    assert learned.min() > 0
 
 
 def test_they_are_saved_beside_the_network() -> None:
@@ -96,12 +98,12 @@ def test_sorting_the_units_moves_them_along() -> None:
     model = disturb(make()).eval()
     before = model(X)
     assert model.unit_affine is not None
-    held = [rows.detach().clone() for rows in model.unit_affine.rows]
+    held = {name: rows.detach().clone() for name, rows in model.unit_affine.split().items()}
     orders = model.sort()
     assert_same(model(X), before)
-    for name, old, new in zip(model.unit_affine.axes, held, model.unit_affine.rows, strict=True):
+    for name, rows in model.unit_affine.split().items():
         order = orders.get(name.partition(".")[0])
-        assert_same(new.detach(), old if order is None else old[:, order])
+        assert_same(rows.detach(), held[name] if order is None else held[name][:, order])
 
 
 def test_the_optimiser_sees_them() -> None:
@@ -186,13 +188,32 @@ def test_each_chunk_in_training_has_its_own() -> None:
 def test_the_state_of_another_setting_is_an_error() -> None:
     model, wide = make(), Elastic(make_net(), (X,), law=Law(lowest=1 / 32, unit_affine=True), stream=True)
     with pytest.raises(
-        WidthError, match=r"^expected the elastic state \{unit_affine\.rows\.0: \(3, 32\), .*, got \{"
+        WidthError, match=r"^expected the elastic state \{unit_affine\.rows\.0: \(3, 120\)\}, got \{"
     ) as caught:
         model.load_elastic_state(wide.elastic_state())
-    assert "got {unit_affine.rows.0: (5, 32), " in str(caught.value)
+    assert "got {unit_affine.rows.0: (5, 120)}" in str(caught.value)
     assert str(caught.value).endswith("}; build the model with the settings it was saved with")
     with pytest.raises(WidthError, match=r", got \{\}; "):
         model.load_elastic_state({})
+
+
+def test_parameters_of_two_dtypes_have_corrections_of_their_own_dtype() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc1, self.fc2 = nn.Linear(6, 32).double(), nn.Linear(32, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc2(self.fc1(x).float())
+
+    model = disturb(Elastic(Mixed(), (X,), law=Law(lowest=1 / 8, unit_affine=True), stream=True).eval())
+    assert model.unit_affine is not None
+    assert [(rows.dtype, tuple(rows.shape)) for rows in model.unit_affine.rows] == [
+        (torch.float64, (3, 64)),
+        (torch.float32, (3, 8)),
+    ]
+    with torch.no_grad(), model.at(0.5):
+        assert_same(model.extract(0.5)(X), model(X))
 
 
 def test_they_move_with_the_model() -> None:

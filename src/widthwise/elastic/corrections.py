@@ -7,7 +7,7 @@ from torch import Tensor
 from widthwise.elastic.description import BIAS, DIFFERENCE
 from widthwise.elastic.octave import share_octaves
 from widthwise.elastic.widths import mean_fraction
-from widthwise.graph import Axes, Frozen, atoms_of
+from widthwise.graph import atoms_of
 from widthwise.groups import Groups
 from widthwise.slicing import Correction, UnitCorrection, WeightCorrection
 from widthwise.slicing.stored import Stored
@@ -53,19 +53,13 @@ def fold_in(
     for name, every in shares.items():
         target = name.removeprefix(BIAS).removeprefix(DIFFERENCE)
         correction = _make(name, every, rows, units.get(target, 0))
-        # All is cut already: axes that keep their size leave it so.
-        values[target] = correction.apply(values[target], _as_is(values[target]), {})
+        values[target] = correction.apply(values[target])
 
 
 def _make(
     name: str, shares: Sequence[tuple[int, float]], rows: Mapping[tuple[int, str], Tensor], axis: int
 ) -> Correction:
     if name.startswith(DIFFERENCE):
-        every = [(share, rows[octave, name]) for octave, share in shares]
-        return WeightCorrection(parts=tuple((share, row, _as_is(row)) for share, row in every))
+        return WeightCorrection(parts=tuple((share, rows[octave, name]) for octave, share in shares))
     parts = [rows[octave, name] * share if share != 1 else rows[octave, name] for octave, share in shares]
     return UnitCorrection(axis=axis, values=sum(parts[1:], parts[0]))
-
-
-def _as_is(tensor: Tensor) -> Axes:
-    return tuple(Frozen(size, "cut") for size in tensor.shape)

@@ -131,9 +131,9 @@ def _list_octaves(engine: TracedEngine, keys: Keys) -> dict[str, list[Row]]:
     axes = {entry.target: terms for entry, terms in zip(program.state, program.axes, strict=True)}
     affine, weights = engine.unit_affine, engine.octave_weights
     if affine is not None and any(bool(rows.any()) for rows in affine.rows):
-        for (name, axis), rows in zip(affine.axes.items(), affine.rows, strict=True):
+        for name, rows in affine.split().items():
             for octave, row in enumerate(rows.detach()):
-                entry = _store(f"{BIAS}{name}", (axes[name][axis],), row, keys)
+                entry = _store(f"{BIAS}{name}", (axes[name][affine.axes[name]],), row, keys)
                 found.setdefault(octave, []).append((entry, row))
     if weights is not None and not weights.is_zero():
         for name, differences in weights.differences.items():

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from widthwise.elastic.octave import share_octaves
 from widthwise.graph import Axes, atoms_of, count, resize
 from widthwise.slicing import Kept, WeightCorrection
+from widthwise.slicing.cut import cut
 
 __all__ = ["OctaveWeights"]
 
@@ -57,7 +58,7 @@ class OctaveWeights(nn.Module):
             shares = share_octaves(self._find_fraction(every[0], kept), self._num_octaves)
             if shares:
                 found[name] = WeightCorrection(
-                    parts=tuple((share, self.rows[start + above], every[above]) for above, share in shares)
+                    parts=tuple((share, cut(self.rows[start + above], every[above], kept)) for above, share in shares)
                 )
         return found
 

@@ -13,7 +13,7 @@ from widthwise.elastic.engine import Draw, Engine
 from widthwise.elastic.octave_weights import OctaveWeights
 from widthwise.elastic.unit_affine import UnitAffine
 from widthwise.elastic.widths import is_common_fraction, mean_fraction
-from widthwise.graph import Axes, Example, Frozen, atoms_of, match_call
+from widthwise.graph import Axes, Example, Frozen, Sum, atoms_of, match_call
 from widthwise.groups import Groups
 from widthwise.measure import count_macs, count_peak_bytes
 from widthwise.slicing import (
@@ -108,7 +108,7 @@ class TracedEngine(Engine):
         """Run at one set of widths; full width in training mode updates buffers."""
         runner, leaves = self._prepare(args, kwargs)
         kept = self.sliced.kept(widths)
-        buffers, outputs = runner.run(kept, leaves, self._corrections(widths))
+        buffers, outputs = runner.run(kept, leaves, self._corrections(runner, widths))
         if widths == self.sliced.groups.sizes:
             runner.write_back(kept, buffers)
         return _nest(runner, outputs)
@@ -120,7 +120,7 @@ class TracedEngine(Engine):
         # Rows of a carried state go on from batch to batch, so each must meet every stratum in its turn.
         parts = drawing.split(runner.batch_of(leaves), least=least, shuffled=self.sliced.is_carrying)
         sizes = [part.num_samples for part in parts]
-        kepts, corrections = self._prepare_parts(parts)
+        kepts, corrections = self._prepare_parts(runner, parts)
         results = runner.run_together(kepts, split_leaves(leaves, runner.input_batch_axes, sizes), corrections)
         every = self._finish_parts(runner, parts, results, drawing.only_one)
         weights = [part.weight for part in parts]
@@ -130,7 +130,7 @@ class TracedEngine(Engine):
         """Run the whole batch at each of the widths, full width first; return what each gives."""
         runner, leaves = self._prepare(args, kwargs)
         parts = drawing.stack(runner.batch_of(leaves))
-        kepts, corrections = self._prepare_parts(parts)
+        kepts, corrections = self._prepare_parts(runner, parts)
         results = runner.run_stacked(kepts, leaves, corrections, causal=self._are_fractions(parts))
         every = self._finish_parts(runner, parts, results, drawing.only_one)
         return [(part, _nest(runner, outputs)) for part, outputs in zip(parts, every, strict=True)]
@@ -160,7 +160,7 @@ class TracedEngine(Engine):
         runner, example = self.sliced.evaluation, self.sliced.example
         # What is taken home is trained on, whatever the mode in which it was taken.
         with plain_context():
-            state = copy_state(runner, kept, self._corrections(widths))
+            state = copy_state(runner, kept, self._corrections(runner, widths))
             return extract_network(self.net, runner, kept, state, example, calibrate=calibrate, refit=refit, form=form)
 
     def count_macs(self, widths: Draw) -> int:
@@ -178,7 +178,7 @@ class TracedEngine(Engine):
     def count_stacked(self, parts: Sequence[Part]) -> list[int]:
         """Return the multiply-accumulates of one sample of each part, where all run on the same; the first has more."""
         runner = self.sliced.evaluation
-        kepts, corrections = self._prepare_parts(parts)
+        kepts, corrections = self._prepare_parts(runner, parts)
         trunk = runner.trunk(kepts, corrections, causal=self._are_fractions(parts)).nodes
         inference, every = runner.program.inference, runner.program.trace.graph.nodes
         branch = {node for node in every if node not in trunk}
@@ -201,11 +201,11 @@ class TracedEngine(Engine):
         """Return the tensors of the model, besides those of the network, that hold something of each unit."""
         if self.unit_affine is None:
             return ()
-        axes, affine = self.sliced.state_axes(), self.unit_affine
+        terms, affine = self.sliced.state_axes(), self.unit_affine
         octaves = Frozen(affine.rows[0].shape[0], "octaves")
         return tuple(
-            Place(tensor=rows, axes=(octaves, axes[name][axis]))
-            for (name, axis), rows in zip(affine.axes.items(), affine.rows, strict=True)
+            Place(tensor=rows, axes=(octaves, Sum(tuple(terms[name][axis] for name, axis in axes.items()))))
+            for axes, rows in zip(affine.packs, affine.rows, strict=True)
         )
 
     def run_watched(self, activation: Activation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -223,10 +223,12 @@ class TracedEngine(Engine):
     def _match(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Example:
         return match_call(self.sliced.net, self.sliced.example, args, kwargs)
 
-    def _prepare_parts(self, parts: Sequence[Part]) -> tuple[list[Kept], list[dict[str, list[Correction]] | None]]:
+    def _prepare_parts(
+        self, runner: Runner, parts: Sequence[Part]
+    ) -> tuple[list[Kept], list[dict[str, list[Correction]] | None]]:
         """Return what each part keeps, and its corrections."""
         kepts: list[Kept] = [self.sliced.kept(part.widths) for part in parts]
-        return kepts, [self._corrections(part.widths) for part in parts]
+        return kepts, [self._corrections(runner, part.widths) for part in parts]
 
     def _finish_parts(
         self, runner: Runner, parts: Sequence[Part], results: Sequence[Result], only_one: bool
@@ -240,13 +242,13 @@ class TracedEngine(Engine):
     def _are_fractions(self, parts: Sequence[Part]) -> bool:
         return all(is_common_fraction(part.widths, self.groups) for part in parts)
 
-    def _corrections(self, widths: Draw) -> dict[str, list[Correction]] | None:
-        found: dict[str, list[Correction]] = {}
+    def _corrections(self, runner: Runner, widths: Draw) -> dict[str, list[Correction]] | None:
+        kept, found = self.sliced.kept(widths), dict[str, list[Correction]]()
         if self.unit_affine is not None:
-            for name, own in self.unit_affine.at(mean_fraction(widths, self.groups)).items():
-                found.setdefault(name, []).append(own)
+            for axes, values in self.unit_affine.at(mean_fraction(widths, self.groups)):
+                found |= {name: [own] for name, own in runner.correct_units(axes, values, kept).items()}
         if self.octave_weights is not None:
-            for name, own in self.octave_weights.at(self.sliced.kept(widths)).items():
+            for name, own in self.octave_weights.at(kept).items():
                 found.setdefault(name, []).append(own)
         return found or None
 

@@ -7,21 +7,23 @@ and is folded in at extract. With norms this is the per-width affine of slimmabl
 1812.08928, section 3.3], here without their statistics.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
 from widthwise.elastic.octave import blend
-from widthwise.slicing import UnitCorrection
 
 __all__ = ["UnitAffine"]
 
 
 @final
 class UnitAffine(nn.Module):
-    """Corrections of shape (octaves, positions) along one axis of each parameter, zero at first.
+    """Corrections of units, along one axis of each parameter, zero at first.
+
+    Those of parameters of one dtype on one device stand side by side in one tensor: a run at a width waits for each
+    operator, and there may be hundreds of parameters.
 
     Args:
         num_octaves: Octaves below full width.
@@ -29,21 +31,33 @@ class UnitAffine(nn.Module):
 
     Attributes:
         axes: The axis of each corrected parameter, by its name.
-        rows: The corrections, in that order.
+        rows: Of shape (octaves, positions of all parameters of one dtype and device).
+        packs: Those parameters of each of `rows` with their axes, in order.
     """
 
     def __init__(self, num_octaves: int, parameters: Mapping[str, tuple[Tensor, int]]) -> None:
         super().__init__()
         self.axes = {name: axis for name, (_, axis) in parameters.items()}
+        self._sizes = {name: tensor.shape[axis] for name, (tensor, axis) in parameters.items()}
+        kinds: dict[tuple[torch.dtype, torch.device], list[str]] = {}
+        for name, (tensor, _) in parameters.items():
+            kinds.setdefault((tensor.dtype, tensor.device), []).append(name)
+        self.packs: Sequence[Mapping[str, int]] = [
+            {name: self.axes[name] for name in names} for names in kinds.values()
+        ]
         self.rows = nn.ParameterList(
-            torch.zeros(num_octaves, tensor.shape[axis], dtype=tensor.dtype, device=tensor.device)
-            for tensor, axis in parameters.values()
+            torch.zeros(num_octaves, sum(self._sizes[name] for name in names), dtype=dtype, device=device)
+            for (dtype, device), names in kinds.items()
         )
 
-    def at(self, fraction: float) -> dict[str, UnitCorrection]:
-        """Return the corrections of networks of this fraction of the full width, by the names of the parameters."""
-        return {
-            name: UnitCorrection(axis=axis, values=values)
-            for (name, axis), rows in zip(self.axes.items(), self.rows, strict=True)
-            if (values := blend(rows, fraction)) is not None
-        }
+    def at(self, fraction: float) -> list[tuple[Mapping[str, int], Tensor]]:
+        """Return the values of networks of this fraction of the full width for each of `packs`; none at full width."""
+        found = [(axes, blend(rows, fraction)) for axes, rows in zip(self.packs, self.rows, strict=True)]
+        return [(axes, values) for axes, values in found if values is not None]
+
+    def split(self) -> dict[str, Tensor]:
+        """Return the corrections of each parameter, of shape (octaves, positions), by its name."""
+        found: dict[str, Tensor] = {}
+        for axes, rows in zip(self.packs, self.rows, strict=True):
+            found |= zip(axes, rows.split([self._sizes[name] for name in axes], dim=1), strict=True)
+        return {name: found[name] for name in self.axes}

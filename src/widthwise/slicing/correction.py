@@ -9,11 +9,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import final
 
+import torch
 from torch import Tensor
-
-from widthwise.graph import Axes
-from widthwise.slicing.cut import cut
-from widthwise.slicing.program import Kept
 
 __all__ = ["Correction", "UnitCorrection", "WeightCorrection"]
 
@@ -22,50 +19,44 @@ class Correction(ABC):
     """What is changed of a parameter that was cut."""
 
     @abstractmethod
-    def apply(self, part: Tensor, axes: Axes, kept: Kept) -> Tensor:
-        """Return a parameter that was cut to kept sets, corrected.
-
-        Args:
-            part: The cut.
-            axes: What the axes of the parameter are made of.
-            kept: The kept sets.
-        """
+    def apply(self, part: Tensor) -> Tensor:
+        """Return a parameter that was cut to the kept sets of this correction, corrected."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class UnitCorrection(Correction):
-    """Values along an axis of a parameter, at full width; zeros change nothing.
+    """Values along an axis of a parameter that was cut; zeros change nothing.
 
     Attributes:
         axis: Of the parameter.
-        values: One per position of the axis.
+        values: One per kept position of the axis.
     """
 
     axis: int
     values: Tensor
 
-    def apply(self, part: Tensor, axes: Axes, kept: Kept) -> Tensor:
-        """Return a parameter that was cut to kept sets, corrected."""
-        values = cut(self.values, (axes[self.axis],), kept)
+    def apply(self, part: Tensor) -> Tensor:
+        """Return a parameter that was cut to the kept sets of this correction, corrected."""
         if part.dim() == 1:
-            return part + values
-        return part * (1 + values).reshape([-1 if axis == self.axis else 1 for axis in range(part.dim())])
+            return part + self.values
+        values = self.values.view([-1 if axis == self.axis else 1 for axis in range(part.dim())])
+        return torch.addcmul(part, part, values)
 
 
 @final
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class WeightCorrection(Correction):
-    """A weighted sum of tensors that hold at least what is kept of a parameter; zeros change nothing.
+    """A weighted sum of tensors of the shape of a parameter that was cut; zeros change nothing.
 
     Attributes:
-        parts: The share of each, the tensor, and what its axes are made of: those of the parameter, with fewer units.
+        parts: The share of each, and the tensor.
     """
 
-    parts: tuple[tuple[float, Tensor, Axes], ...]
+    parts: tuple[tuple[float, Tensor], ...]
 
-    def apply(self, part: Tensor, axes: Axes, kept: Kept) -> Tensor:  # noqa: ARG002
-        """Return a parameter that was cut to kept sets, corrected."""
-        for share, values, own in self.parts:
-            part = part.add(cut(values, own, kept), alpha=share)
+    def apply(self, part: Tensor) -> Tensor:
+        """Return a parameter that was cut to the kept sets of this correction, corrected."""
+        for share, values in self.parts:
+            part = part.add(values, alpha=share)
         return part

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from widthwise.graph import Atom, Axes, KeptSet, Term, atoms_of, count, indices, is_prefix, size_of
 
-__all__ = ["Layout", "cut", "format_of"]
+__all__ = ["MOST_HELD", "Layout", "cut", "format_of"]
 
 Kept = Mapping[int, KeptSet]
 Shape = tuple[int, ...]
 # Along which axis how many positions are kept, or which.
 Steps = tuple[tuple[int, int | Tensor], ...]
-# A server has a few widths; training that draws any width leaves the last ones behind.
-_MOST_HELD = 32
+MOST_HELD = 32
+"""For how many kept sets something is held: a server has a few; training that draws any leaves the last ones."""
 
 
 def format_of(tensor: Tensor) -> torch.memory_format:
@@ -112,7 +112,7 @@ class Layout:
             found = self._make_steps(kept)
             # What is made inside of a trace is of that trace.
             if all(type(step) in (int, Tensor) for steps in found for _, step in steps):
-                while len(self._held) >= _MOST_HELD:
+                while len(self._held) >= MOST_HELD:
                     self._held.pop(next(iter(self._held)), None)
                 self._held[key] = found
         return found

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from widthwise._shared import TraceError, WidthError
 from widthwise.graph import Example, KeptSet, arguments_by_name, overload_name, shape_of
 from widthwise.slicing.compiled import CompiledGraphs
-from widthwise.slicing.correction import Correction
+from widthwise.slicing.correction import Correction, UnitCorrection
 from widthwise.slicing.cut import Layout, cut
 from widthwise.slicing.forward import Forward
 from widthwise.slicing.inputs import InputCheck
 from widthwise.slicing.norms import NormState, find_place
+from widthwise.slicing.packing import Packing
 from widthwise.slicing.program import Program
 from widthwise.slicing.rescale import Factor, Rescale
 from widthwise.slicing.single import SingleSample
@@ -81,6 +82,7 @@ class Runner:
         self._checked: set[tuple[int, ...]] = set()
         self._net = net
         self._trunks: dict[tuple[frozenset[int], frozenset[str], bool], Trunk] = {}
+        self._packings: dict[tuple[tuple[str, int], ...], Packing] = {}
         self.compiled: CompiledGraphs | None = None
         self.single = single or SingleSample(net, program, self.state, example, self.input_batch_axes)
 
@@ -97,6 +99,21 @@ class Runner:
     def cut_state(self, kept: Kept, corrections: Corrections | None = None) -> list[Tensor]:
         """Return the state at a kept set, as views where possible, rescaled and corrected where that is asked for."""
         return self._finish_cut(self._layout.cut(self.state(), kept), kept, corrections)
+
+    def correct_units(self, axes: Mapping[str, int], values: Tensor, kept: Kept) -> dict[str, UnitCorrection]:
+        """Return corrections of units at a kept set, by the names of their parameters.
+
+        Args:
+            axes: Along which axis of each parameter the units stand.
+            values: Of all these axes at full width, side by side.
+            kept: Which units stay.
+        """
+        key = tuple(axes.items())
+        if key not in self._packings:
+            terms = {entry.target: own for entry, own in zip(self.program.state, self.program.axes, strict=True)}
+            self._packings[key] = Packing([terms[name][axis] for name, axis in key])
+        parts = self._packings[key].cut(values, kept)
+        return {name: UnitCorrection(axis=axis, values=part) for (name, axis), part in zip(key, parts, strict=True)}
 
     def leaves_of(self, inputs: Example) -> list[Any]:
         """Return the leaves of a call's inputs, checked against the traced ones.
@@ -231,7 +248,7 @@ class Runner:
         if corrections is not None:
             for i, entry in enumerate(self.program.state):
                 for own in corrections.get(entry.target, ()):
-                    parts[i] = own.apply(parts[i], self.program.axes[i], kept)
+                    parts[i] = own.apply(parts[i])
         return parts
 
     def _check_sizes(self, leaves: Sequence[Any]) -> None:
