@@ -131,14 +131,23 @@ def test_an_output_that_is_no_tensor_is_refused(tmp_path: Path) -> None:
     assert_refused(make_model("dict", torch.float32), message, tmp_path)
 
 
-def test_corrections_of_octaves_are_refused(tmp_path: Path) -> None:
-    model = make_model("mlp", torch.float32, Law(lowest=1 / 8, unit_affine=True))
-    assert model.unit_affine is not None
-    randomize(model.unit_affine, 0)
-    message = (
-        "expected one set of weights for all widths, got corrections of each octave (unit_affine or octave_weights)"
-    )
-    assert_refused(model, message, tmp_path)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mlp", "join"])
+@pytest.mark.parametrize(
+    "options", [{"unit_affine": True}, {"octave_weights": True}, {"unit_affine": True, "octave_weights": True}]
+)
+def test_what_octaves_have_of_their_own_is_in_the_file(name: str, options: dict[str, bool], tmp_path: Path) -> None:
+    model = make_model(name, torch.float32, Law(lowest=1 / 8, **options))
+    for own in (model.unit_affine, model.octave_weights):
+        if own is not None:
+            randomize(own, 0)
+    path = ww.save_elastic(model, tmp_path / "all.onnx").path
+    name_of = {"mlp": "x_BI", "join": "x"}[name]
+    (x,), _ = CASES[name].sample(3, make_generator(0), torch.float32)
+    for widths in [*(model.widths(width) for width in (1.0, 0.8, 0.5, 0.3, 0.1)), draw_widths(model, 1)]:
+        with torch.no_grad(), model.at(widths):
+            expected = model(x)
+        assert_close(run(path, {name_of: x}, widths)[0], expected)
 
 
 class Scaled(nn.Module):

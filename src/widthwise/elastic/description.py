@@ -6,16 +6,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from widthwise._shared import ExportError
 from widthwise.elastic.levels import find_births
 from widthwise.elastic.traced import TracedEngine
-from widthwise.graph import Axes, Frozen
+from widthwise.graph import Axes, Frozen, atoms_of
 from widthwise.graph.example import name_leaves
 from widthwise.groups import Group, Groups
 from widthwise.slicing.assembly import name_inputs
 from widthwise.slicing.calibrate import find_statistics
 from widthwise.slicing.cut import format_of
 from widthwise.slicing.elastic_onnx import ElasticProgram, Statistics
+from widthwise.slicing.octave_inputs import OctaveCorrection, spread
 from widthwise.slicing.stored import Section, Stored, read_term, write_graph, write_term
 
 __all__ = ["BIAS", "DIFFERENCE", "Measured", "Sections", "Tensors", "describe_model", "describe_program"]
@@ -80,16 +80,8 @@ def describe_program(
         engine: What runs the network.
         measured: The widths below full that have BatchNorm statistics of their own, with these by name.
         facts: What a person may want to know of the file.
-
-    Raises:
-        ExportError: Octaves have corrections of their own, which no number in a graph can choose.
     """
     runner = engine.sliced.evaluation
-    if _list_octaves(engine, {}):
-        raise ExportError(
-            "expected one set of weights for all widths, got corrections of each octave (unit_affine or "
-            "octave_weights); save .safetensors, or export the widths that you need one by one"
-        )
     args, kwargs = engine.example_batch(3)
     names = name_leaves(engine.net, engine.example)
     return ElasticProgram(
@@ -101,6 +93,7 @@ def describe_program(
         units={group.key: group.size for group in groups},
         groups=[group.name for group in groups],
         statistics=_order_statistics(groups, engine, measured) if measured else None,
+        corrections=_list_corrections(engine),
         facts=facts,
     )
 
@@ -113,6 +106,23 @@ def _order_statistics(groups: Sequence[Group], engine: TracedEngine, measured: M
     rows = [([widths[group.name] for group in groups], values) for widths, values in measured]
     rows = [*sorted(rows, key=lambda row: sum(row[0])), ([group.size for group in groups], full)]
     return Statistics(widths=[units for units, _ in rows], values=[values for _, values in rows])
+
+
+def _list_corrections(engine: TracedEngine) -> dict[str, list[OctaveCorrection]]:
+    """Return what each octave has of its own, by the names of the parameters; nothing where nothing was learned."""
+    found: dict[str, list[OctaveCorrection]] = {}
+    affine, weights = engine.unit_affine, engine.octave_weights
+    moving = {group.key: group.size for group in engine.groups if group.follows}
+    if affine is not None and not affine.is_zero():
+        for name, rows in affine.split().items():
+            found[name] = [OctaveCorrection(rows, axis=affine.axes[name], sizes=moving)]
+    if weights is not None and not weights.is_zero():
+        axes, own = engine.state_axes(), dict(engine.net.named_parameters(remove_duplicate=False))
+        for name, differences in weights.differences.items():
+            sizes = {atom.key: atom.size for term in axes[name] for atom in atoms_of(term) if atom.key in moving}
+            rows = spread(differences, axes[name], own[name])
+            found.setdefault(name, []).append(OctaveCorrection(rows, axis=None, sizes=sizes))
+    return found
 
 
 def _list_state(engine: TracedEngine, keys: Keys) -> list[Row]:
@@ -130,7 +140,7 @@ def _list_octaves(engine: TracedEngine, keys: Keys) -> dict[str, list[Row]]:
     program = engine.sliced.evaluation.program
     axes = {entry.target: terms for entry, terms in zip(program.state, program.axes, strict=True)}
     affine, weights = engine.unit_affine, engine.octave_weights
-    if affine is not None and any(bool(rows.any()) for rows in affine.rows):
+    if affine is not None and not affine.is_zero():
         for name, rows in affine.split().items():
             for octave, row in enumerate(rows.detach()):
                 entry = _store(f"{BIAS}{name}", (axes[name][affine.axes[name]],), row, keys)

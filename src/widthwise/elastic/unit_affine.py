@@ -61,3 +61,7 @@ class UnitAffine(nn.Module):
         for axes, rows in zip(self.packs, self.rows, strict=True):
             found |= zip(axes, rows.split([self._sizes[name] for name in axes], dim=1), strict=True)
         return {name: found[name] for name in self.axes}
+
+    def is_zero(self) -> bool:
+        """Whether nothing was learned yet."""
+        return not any(bool(rows.any()) for rows in self.rows)

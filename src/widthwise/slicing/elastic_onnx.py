@@ -15,27 +15,15 @@ from torch.export import Dim
 from torch.utils import _pytree as pytree
 
 from widthwise._shared import ExportError, require
-from widthwise.graph import (
-    Atom,
-    Axes,
-    Formula,
-    Frozen,
-    Nested,
-    Product,
-    Term,
-    find_protected_devices,
-    overload_name,
-    silence,
-    size_of,
-)
+from widthwise.graph import Formula, Nested, find_protected_devices, overload_name, silence
+from widthwise.slicing.octave_inputs import OctaveCorrection
 from widthwise.slicing.program import Program
-from widthwise.slicing.table import has_atoms
+from widthwise.slicing.symbolic import count_symbolically, cut_symbolically
 
 __all__ = ["ElasticProgram", "Statistics", "read_onnx", "write_onnx"]
 
 _ONE_BY_ONE = "save .safetensors, or export the widths that you need one by one"
 _RECURRENT = {"aten::lstm", "aten::gru", "aten::rnn_tanh", "aten::rnn_relu"}
-Kept = Mapping[int, Any]
 
 
 @final
@@ -66,6 +54,7 @@ class ElasticProgram:
         units: The full size of each group that is an input, by the key of its atom.
         groups: The names of these groups.
         statistics: BatchNorm statistics by width; None for those of the state at every width.
+        corrections: What each octave of width has of its own, by the names of the parameters.
         facts: Where the network comes from.
     """
 
@@ -77,6 +66,7 @@ class ElasticProgram:
     units: Mapping[int, int]
     groups: Sequence[str]
     statistics: Statistics | None
+    corrections: Mapping[str, Sequence[OctaveCorrection]]
     facts: Mapping[str, str]
 
 
@@ -172,6 +162,7 @@ class _AtWidths(nn.Module):
             self._names.append(names[id(tensor)])
         if elastic.statistics is not None:
             self._hold_statistics(elastic.statistics, elastic.program)
+        self.corrections = nn.ModuleList(each for every in elastic.corrections.values() for each in every)
 
     def forward(self, *inputs: Any) -> tuple[Tensor, ...]:
         elastic = self._elastic
@@ -180,10 +171,17 @@ class _AtWidths(nn.Module):
         kept = dict(zip(elastic.units, units, strict=True))
         tensors = iter(given)
         leaves = [next(tensors) if _is_input(leaf) else leaf for leaf in elastic.leaves]
-        state = [
-            _cut(tensor, axes, kept) for tensor, axes in zip(self._full_state(units), elastic.program.axes, strict=True)
-        ]
-        sizes = tuple(_count(term, kept) for term in elastic.program.size_terms if not isinstance(term, Formula))
+        state: list[Tensor] = []
+        for entry, axes, tensor in zip(
+            elastic.program.state, elastic.program.axes, self._full_state(units), strict=True
+        ):
+            part = cut_symbolically(tensor, axes, kept)
+            for correction in elastic.corrections.get(entry.target, ()):
+                part = correction(part, axes, kept)
+            state.append(part)
+        sizes = tuple(
+            count_symbolically(term, kept) for term in elastic.program.size_terms if not isinstance(term, Formula)
+        )
         _, outputs = elastic.program.forward(sizes, *state, *leaves)
         return tuple(outputs)
 
@@ -206,40 +204,6 @@ class _AtWidths(nn.Module):
             held[f"statistics_{name}"].index_select(0, row).squeeze(0) if f"statistics_{name}" in held else held[name]
             for name in self._names
         ]
-
-
-def _cut(tensor: Tensor, axes: Axes, kept: Kept) -> Tensor:
-    """Plain form: `widthwise.slicing.cut.cut`, of units that are no numbers yet."""
-    for axis, term in enumerate(axes):
-        tensor = _cut_axis(tensor, axis, term, kept)
-    return tensor
-
-
-def _cut_axis(tensor: Tensor, axis: int, term: Term, kept: Kept) -> Tensor:
-    if not has_atoms(term) or isinstance(term, Frozen):
-        return tensor
-    if isinstance(term, Atom):
-        return tensor.narrow(axis, 0, kept[term.key]) if term.key in kept else tensor
-    if isinstance(term, Product):
-        sizes = [int(size_of(factor)) for factor in term.factors]
-        tensor = tensor.unflatten(axis, sizes)
-        for i, factor in enumerate(term.factors):
-            tensor = _cut_axis(tensor, axis + i, factor, kept)
-        return tensor.flatten(axis, axis + len(sizes) - 1)
-    parts = tensor.split([int(size_of(part)) for part in term.parts], axis)
-    return torch.cat([_cut_axis(part, axis, own, kept) for part, own in zip(parts, term.parts, strict=True)], axis)
-
-
-def _count(term: Term, kept: Kept) -> Any:
-    """Plain form: `widthwise.graph.count`, of units that are no numbers yet."""
-    if isinstance(term, Atom):
-        return kept.get(term.key, term.size)
-    if isinstance(term, Frozen):
-        return int(term.size)
-    total: Any = 1 if isinstance(term, Product) else 0
-    for child in term.factors if isinstance(term, Product) else term.parts:
-        total = total * _count(child, kept) if isinstance(term, Product) else total + _count(child, kept)
-    return total
 
 
 def _is_input(leaf: Any) -> bool:
