@@ -234,7 +234,7 @@ def _score_at(
     with warnings.catch_warnings():
         # A published law is scored below its own range too.
         warnings.simplefilter("ignore", WidthWarning)
-        if model.has_statistics and fraction < 1:
+        if model.has_statistics and (fraction < 1 or not model.law.runs_full):
             return score(model.extract(fraction, calibrate=batches))
         with model.at(fraction):
             return score(model)

@@ -32,7 +32,7 @@ class Searchable(StandIn):
 
 def make_searchable(*, sharing: str = "jittered", lowest: float = 1 / 8) -> Searchable:
     plain = make_stand_in()
-    law = SimpleNamespace(lowest=lowest, sharing=sharing)
+    law = SimpleNamespace(lowest=lowest, sharing=sharing, runs_full=True)
     return Searchable(net=plain.net, law=law, calls=[], calibrations=[])
 
 

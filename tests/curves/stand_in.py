@@ -82,4 +82,4 @@ def make_stand_in(lowest: float = 1 / 8, *, seed: int = 0) -> StandIn:
     )
     for parameter in net.parameters():
         nn.init.normal_(parameter, generator=generator)
-    return StandIn(net=net, law=SimpleNamespace(lowest=lowest), calls=[], calibrations=[])
+    return StandIn(net=net, law=SimpleNamespace(lowest=lowest, runs_full=True), calls=[], calibrations=[])

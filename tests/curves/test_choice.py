@@ -110,6 +110,12 @@ def test_it_keeps_to_the_passes_that_it_may_spend(model: StandIn) -> None:
     assert evidence.num_samples <= 0.6 * COUNT
 
 
+def test_calibration_batches_reach_the_full_network_too_where_training_seldom_ran_it(model: StandIn) -> None:
+    model.law.runs_full = False  # pyright: ignore[reportAttributeAccessIssue]
+    choose(model, calibrate=[torch.zeros(2, 6)])
+    assert all(calibrate is not None for calibrate in model.calibrations)
+
+
 def test_calibration_batches_reach_every_network_but_the_full_one(model: StandIn) -> None:
     batches = [torch.zeros(2, 6)]
     choose(model, calibrate=batches)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tests.curves.evaluations import BATCH, fails_below, first_output, short_time_latency
 from tests.curves.stand_in import StandIn
-from widthwise._shared import CurveError, WidthError
+from widthwise._shared import CurveError, WidthError, WidthWarning
 from widthwise.curves import Score, curve, plan
 from widthwise.elastic import Elastic
 from widthwise.measure import count_parameters
@@ -138,6 +138,17 @@ def test_calibration_goes_to_every_width_but_full(model: StandIn) -> None:
     curve(model, first_output, widths=[1.0, 0.5], calibrate=batches, latency=False)
 
     assert model.calibrations == [None, batches]
+
+
+def test_calibration_goes_to_full_width_too_where_training_seldom_ran_it(model: StandIn) -> None:
+    model.law.runs_full = False  # pyright: ignore[reportAttributeAccessIssue]
+    batches = [BATCH]
+    curve(model, first_output, widths=[1.0, 0.5], calibrate=batches, latency=False)
+    assert model.calibrations == [batches, batches]
+
+    model.net.append(nn.BatchNorm1d(3))
+    with pytest.warns(WidthWarning, match="expected calibrate for a network with BatchNorm, got none"):
+        curve(model, first_output, widths=[1.0], latency=False)
 
 
 def test_batch_norm_without_calibration_is_warned_of(model: StandIn) -> None:

@@ -33,10 +33,10 @@ def warnings_of(*calls: Callable[[], object]) -> list[str]:
     return [str(each.message) for each in caught]
 
 
-def make(*, tracks: bool = True) -> Elastic:
+def make(*, tracks: bool = True, law: Law | None = None) -> Elastic:
     norm = nn.BatchNorm1d(8, track_running_stats=tracks)
     net = nn.Sequential(nn.Linear(3, 8), norm, nn.ReLU(), nn.Linear(8, 2)).eval()
-    return Elastic(net, (torch.zeros(4, 3),), law=Law(lowest=1 / 8))
+    return Elastic(net, (torch.zeros(4, 3),), law=law or Law(lowest=1 / 8))
 
 
 def test_a_width_below_what_the_law_draws_is_warned_of_where_it_was_asked_for() -> None:
@@ -85,6 +85,18 @@ def test_calibrated_and_full_networks_are_not_warned_of() -> None:
     assert not warnings_of(
         lambda: model.extract(0.5, calibrate=loader), lambda: model.extract(1.0), lambda: model.at(1.0)
     )
+
+
+def test_full_width_is_warned_of_where_the_law_seldom_draws_it() -> None:
+    model = make(law=Law(distribution="uniform_below_full", lowest=1 / 8, chunks=1))
+    with pytest.warns(WidthWarning) as caught:
+        model.extract(1.0)
+    assert len(caught) == 1
+    assert str(caught[0].message) == (
+        "expected BatchNorm statistics of the width that is run, got a mixture, since the law seldom or never draws "
+        "full width; pass calibrate=loader, of training samples"
+    )
+    assert not warnings_of(lambda: model.extract(1.0, calibrate=[torch.randn(16, 3)]))
 
 
 def test_statistics_of_the_batch_are_not_warned_of() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from tests.networks import CASES, assert_same, make_generator, make_model
 from widthwise.elastic import Elastic, Law
@@ -113,3 +114,28 @@ def test_a_model_moves_to_another_dtype_and_back() -> None:
             assert model(x.to(dtype)).dtype == dtype
         assert model.extract(0.5, form="graph")(x.to(dtype)).dtype == dtype
         assert model.example_batch(3)[0][0].dtype == dtype
+
+
+class Shifted(nn.Module):
+    """Has a table of numbers that is no parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(6, 16), nn.Linear(16, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc2(self.fc1(x)) + torch.tensor([1.0, 2.0, 3.0, 4.0])
+
+
+def test_inference_mode_may_stand_around_wrapping_and_around_the_first_run_after_a_move() -> None:
+    net, x = Shifted().eval(), torch.randn(5, 6)
+    with torch.inference_mode():
+        model = Elastic(net, (torch.randn(2, 6),))
+        with model.at(0.5):
+            before = model(x)
+    model.double()
+    with torch.inference_mode(), model.at(0.5):
+        after = model(x.double())
+    torch.testing.assert_close(after.float(), before, rtol=0, atol=1e-5)
+    # Nothing of that mode stays behind, so that it trains.
+    model.train()(x.double()).sum().backward()

@@ -60,3 +60,19 @@ def test_an_unknown_setting_is_refused() -> None:
         "a setting of a law must be one of distribution, sharing, lowest, p, step, rescale, chunks, widths, between, "
         "sandwich, distillation, weight, slow_start, reach, unit_affine, octave_weights, got 'rate'; use one of these"
     )
+
+
+@pytest.mark.parametrize(
+    ("law", "runs_full"),
+    [
+        *((LAWS[name], name != "paper") for name in LAWS),
+        (Law(chunks=1), False),
+        (Law(chunks=1, p=0.5), False),
+        (Law(chunks=1, widths=4), True),
+        (Law(chunks=1, widths=4, sharing="jittered"), False),
+        (Law(chunks=1, widths=4, sharing="independent"), False),
+        (Law(chunks=2, sharing="independent"), True),
+    ],
+)
+def test_full_width_is_remembered_where_each_step_or_a_level_runs_it(law: Law, runs_full: bool) -> None:
+    assert law.runs_full == runs_full

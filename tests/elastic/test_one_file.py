@@ -59,6 +59,16 @@ def test_statistics_are_measured_at_the_widths_of_a_law_that_has_some(tmp_path: 
     assert ElasticFile(tmp_path / "all.safetensors").calibrated == [model.widths(0.3), model.widths(0.6)]
 
 
+def test_statistics_of_full_width_are_measured_where_the_law_seldom_draws_it(tmp_path: Path) -> None:
+    model, loader = make_model("mlp-norm", torch.float32, Law(lowest=0.3, chunks=1)), batches(2, 3)
+    save_elastic(model, tmp_path / "all.safetensors", widths=[0.3], calibrate=loader)
+    file, x = ElasticFile(tmp_path / "all.safetensors"), torch.randn(5, 2, 3)
+    assert file.calibrated == [model.widths(0.3), model.widths(1.0)]
+    assert_equal(file.load(1.0), model.extract(1.0, calibrate=loader, form="graph"), x)
+    with pytest.raises(AssertionError):
+        assert_equal(file.load(1.0), model.extract(1.0, form="graph"), x)
+
+
 def test_a_width_without_statistics_is_warned_of(resnet: Elastic, tmp_path: Path) -> None:
     save_elastic(resnet, tmp_path / "all.safetensors", widths=[0.25, 0.5], calibrate=batches(2, 6, 6))
     with pytest.warns(WidthWarning) as caught:

@@ -163,13 +163,13 @@ def write_export(
     _make_folder(Path(path))
     finish = finish or Finish()
     task = build_task(run.recipe, splits, model.net)
-    is_full = model.widths(width) == model.widths(1.0)
+    is_own = model.law.runs_full and model.widths(width) == model.widths(1.0)
     return export_file(
         model,
         _find_point(run, model, width),
         path,
         dtype=finish.dtype,
-        calibrate=None if is_full and finish.dtype != "int8" else task.calibration_batches(),
+        calibrate=None if is_own and finish.dtype != "int8" else task.calibration_batches(),
         refit=labelled_batches(splits) if finish.refit_head else None,
         finish=finish.make_training(run, splits),
         inputs=task.compared_inputs(),

@@ -93,8 +93,8 @@ class Networks(Generic[_Batch]):
         )
 
     def _extract(self, rung: int) -> nn.Module:
-        # Full width is the network as it was trained: its running statistics are its own.
-        calibrate = None if rung == 0 else self._calibrate
+        # Full width is the network as it was trained: where that was run, its running statistics are its own.
+        calibrate = None if rung == 0 and self._model.law.runs_full else self._calibrate
         return self._model.extract(self._ladder[rung].widths, calibrate=calibrate).eval()
 
     def _find_bounds(self) -> tuple[float, float] | None:

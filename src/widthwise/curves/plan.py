@@ -88,9 +88,10 @@ class Plan:
 
         Args:
             candidate: The width.
-            is_calibrated: Whether its statistics matter. Those of full width are the trained ones.
+            is_calibrated: Whether its statistics matter. Those of full width are the trained ones, where it was run.
         """
-        calibrate = self.calibrate if is_calibrated and candidate.width != 1.0 else None
+        is_own = candidate.width == 1.0 and self.model.law.runs_full
+        calibrate = self.calibrate if is_calibrated and not is_own else None
         with warnings.catch_warnings():
             # What these would say of one width was said of the whole curve.
             warnings.simplefilter("ignore", WidthWarning)

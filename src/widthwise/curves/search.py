@@ -35,7 +35,7 @@ from widthwise.curves.score import Score
 from widthwise.curves.scout import Scout
 from widthwise.curves.subset import take_first, thin_score
 from widthwise.curves.sweep import check_calibration, curve
-from widthwise.curves.sweepable import HasLowest, Sweepable
+from widthwise.curves.sweepable import HasRange, Sweepable
 from widthwise.curves.tryout import Runnable, Tryout
 
 __all__ = ["Method", "Searchable", "search"]
@@ -51,7 +51,7 @@ _FEW = 64
 _PER_BUDGET = 3
 
 
-class HasSharing(HasLowest, Protocol):
+class HasSharing(HasRange, Protocol):
     """What is asked of a law here."""
 
     @property

@@ -152,8 +152,8 @@ def check_calibration(model: Sweepable, calibrate: Iterable[object] | None, cand
             f"expected calibration batches that can be gone through once per width, got the one-way "
             f"{type(calibrate).__name__}; pass a list of batches or a DataLoader"
         )
-    is_narrow = any(candidate.width != 1.0 for candidate in candidates)
-    if calibrate is None and is_narrow and model.has_statistics:
+    is_foreign = not model.law.runs_full or any(candidate.width != 1.0 for candidate in candidates)
+    if calibrate is None and is_foreign and model.has_statistics:
         warnings.warn(
             "expected calibrate for a network with BatchNorm, got none; its running statistics are those of full "
             "width, so every narrower score is far too low: pass some 2,000 training samples as calibrate",

@@ -7,15 +7,20 @@ from torch import Tensor, nn
 
 from widthwise.curves.grid import HasWidths, Width
 
-__all__ = ["HasLowest", "Sweepable"]
+__all__ = ["HasRange", "Sweepable"]
 
 
-class HasLowest(Protocol):
-    """What is asked of a law here: the smallest fraction that was trained."""
+class HasRange(Protocol):
+    """What is asked of a law here: which widths were trained."""
 
     @property
     def lowest(self) -> float:
         """The smallest fraction drawn in training."""
+        ...
+
+    @property
+    def runs_full(self) -> bool:
+        """Whether training ran the full width time and again, so that batch norm remembers its statistics."""
         ...
 
 
@@ -23,7 +28,7 @@ class Sweepable(HasWidths, Protocol):
     """What a curve asks of a model; `Elastic` is one."""
 
     @property
-    def law(self) -> HasLowest:
+    def law(self) -> HasRange:
         """The law it was trained with."""
         ...
 

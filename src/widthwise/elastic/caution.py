@@ -33,7 +33,7 @@ def warn_of_width(
     """
     _warn_of_untrained(widths, groups, law, stacklevel=stacklevel + 1)
     if advice is not None:
-        warn_of_statistics(widths, groups, advice, stacklevel=stacklevel + 1)
+        warn_of_statistics(widths, groups, advice, runs_full=law.runs_full, stacklevel=stacklevel + 1)
     _warn_of_missing_state(widths, groups, own, stacklevel=stacklevel + 1)
 
 
@@ -51,9 +51,18 @@ def _warn_of_untrained(widths: Mapping[str, int], groups: Groups, law: Law, *, s
             return
 
 
-def warn_of_statistics(widths: Mapping[str, int], groups: Groups, advice: str, *, stacklevel: int) -> None:
+def warn_of_statistics(
+    widths: Mapping[str, int], groups: Groups, advice: str, *, runs_full: bool, stacklevel: int
+) -> None:
     """Warn, in the caller `stacklevel` frames up, of BatchNorm at a width that its statistics are not of."""
-    if widths != groups.sizes:
+    if not runs_full:
+        warnings.warn(
+            "expected BatchNorm statistics of the width that is run, got a mixture, since the law seldom or never "
+            f"draws full width; {advice}",
+            WidthWarning,
+            stacklevel=stacklevel + 1,
+        )
+    elif widths != groups.sizes:
         warnings.warn(
             "expected BatchNorm statistics of the width that is run, got those of the full width, with which a "
             f"narrower network scores far too low; {advice}",

@@ -99,12 +99,12 @@ def describe_program(
 
 
 def _order_statistics(groups: Sequence[Group], engine: TracedEngine, measured: Measured) -> Statistics:
-    """Return the statistics of each width, narrowest first and those of the network itself last."""
+    """Return the statistics of each width, narrowest first and full width last, by default the network's own."""
     program, state = engine.sliced.evaluation.program, engine.sliced.evaluation.state()
     own = {entry.target: tensor for entry, tensor in zip(program.state, state, strict=True)}
     full = {name: own[name].detach() for name in find_statistics(program)}
-    rows = [([widths[group.name] for group in groups], values) for widths, values in measured]
-    rows = [*sorted(rows, key=lambda row: sum(row[0])), ([group.size for group in groups], full)]
+    rows = {tuple(widths[group.name] for group in groups): values for widths, values in measured}
+    rows = sorted(({tuple(group.size for group in groups): full} | rows).items(), key=lambda row: sum(row[0]))
     return Statistics(widths=[units for units, _ in rows], values=[values for _, values in rows])
 
 

@@ -58,7 +58,7 @@ class Drawing:
         generator: torch.Generator,
         ranks: Ranks | None = None,
     ) -> None:
-        self.only_one = law is not None and law.is_random and not law.levels
+        self.only_one = law is not None and not law.runs_full
         self._law = law
         self._groups = groups
         self._reached = reached

@@ -171,8 +171,10 @@ class Engine(ABC):
     def give_octaves(self, law: Law) -> None:
         """Give each octave of width what a law lets it have of its own."""
         octaves = count_octaves(law.lowest)
-        self.unit_affine = self.make_unit_affine(octaves) if law.unit_affine else None
-        self.octave_weights = self.make_octave_weights(octaves) if law.octave_weights else None
+        # They learn, wherever the network was wrapped.
+        with torch.inference_mode(mode=False):
+            self.unit_affine = self.make_unit_affine(octaves) if law.unit_affine else None
+            self.octave_weights = self.make_octave_weights(octaves) if law.octave_weights else None
 
     def own_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the model besides those of the network."""

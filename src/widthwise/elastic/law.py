@@ -121,6 +121,14 @@ class Law:
         """Whether one width per step is drawn, with none that comes in every step."""
         return self.chunks == 1 and self.sandwich is None
 
+    @property
+    def runs_full(self) -> bool:
+        """Whether training runs the full width time and again, so that batch norm remembers its statistics.
+
+        Where it does not, batch norm remembers what was drawn, and full width is to be calibrated like any other.
+        """
+        return not self.is_random or (bool(self.levels) and self.sharing == "shared")
+
     def draw(
         self,
         sizes: Mapping[str, int],

@@ -103,7 +103,8 @@ def save_elastic(
     grid = _resolve_grid(model, widths, calibrate, lowest) if model.has_statistics and calibrate is not None else []
     measured = [(each, _measure(engine, each, calibrate)) for each in grid]
     if calibrate is None and model.has_statistics:
-        warn_of_statistics(lowest, model.groups, "pass calibrate=loader, of training samples", stacklevel=2)
+        advice = "pass calibrate=loader, of training samples"
+        warn_of_statistics(lowest, model.groups, advice, runs_full=model.law.runs_full, stacklevel=2)
     with replace_file(target, error=ExportError) as temporary:
         try:
             checked = _FORMATS[target.suffix](model, engine, temporary, lowest, measured)
@@ -199,11 +200,12 @@ def _find_engine(model: Elastic) -> TracedEngine:
 def _resolve_grid(
     model: Elastic, widths: Sequence[Width] | None, calibrate: Iterable[object] | None, lowest: Mapping[str, int]
 ) -> list[dict[str, int]]:
-    """Return the widths below full at which statistics are measured, each once."""
+    """Return the widths at which statistics are measured, each once; full width too where training did not run it."""
     if widths is None:
         octaves = [2.0**-i for i in range(1, math.floor(-math.log2(model.law.lowest)) + 1)]
         widths = model.law.levels or [*octaves, model.law.lowest]
-    grid = [model.widths(width) for width in widths]
+    own = model.groups.sizes if model.law.runs_full else None
+    grid = [model.widths(width) for width in widths] + ([] if own else [model.groups.sizes])
     for each in grid:
         for name, least in lowest.items():
             if each[name] < least:
@@ -211,7 +213,7 @@ def _resolve_grid(
                     f"kept must lie in [{least}, {model.groups.sizes[name]}] (width of {name}, drawn by the law), got "
                     f"{each[name]}; a file holds the widths that training saw"
                 )
-    found = list({tuple(each.values()): each for each in grid if each != model.groups.sizes}.values())
+    found = list({tuple(each.values()): each for each in grid if each != own}.values())
     if len(found) > 1 and iter(calibrate or ()) is calibrate:
         raise DataError(
             f"calibrate must be a loader that can be read once for each of {len(found)} widths, got an iterator; pass "

@@ -28,7 +28,7 @@ from widthwise.graph.trace import in_mode
 from widthwise.groups import ALL, Groups, Selection, find_groups
 from widthwise.slicing.compiled import Compilation, CompiledGraphs
 from widthwise.slicing.context import plain_context
-from widthwise.slicing.placement import check_whole, find_addresses, find_placement, move_example
+from widthwise.slicing.placement import check_whole, find_addresses, find_placement, leave_inference, move_example
 from widthwise.slicing.program import Program
 from widthwise.slicing.rescale import Factor
 from widthwise.slicing.runner import Runner
@@ -83,7 +83,7 @@ class SlicedNetwork:
         self._shared = tuple(shared)
         self._carried = carried
         self._batch_dim = batch_dim
-        self._example = example
+        self._example = leave_inference(example)
         self._modules = list(net.modules())
         self._placement = find_placement(net)
         self._opened: FixedAxes = frozenset()

@@ -1,8 +1,7 @@
 """Where a network is, on which device and in which dtype, and its example inputs there."""
 
 import sys
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from torch.utils import _pytree as pytree
 from widthwise._shared import TraceError
 from widthwise.graph import Example
 
-__all__ = ["Placement", "check_whole", "find_placement", "move_example"]
+__all__ = ["Placement", "check_whole", "find_addresses", "find_placement", "leave_inference", "move_example"]
 
 Placement = tuple[torch.device, torch.dtype] | None
 
@@ -27,12 +26,21 @@ def move_example(example: Example, before: Placement, after: Placement) -> Examp
     assert before is not None
     assert after is not None
 
-    def move(leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor):
-            return leaf
+    def move(leaf: Tensor) -> Tensor:
         return leaf.to(after[0], after[1] if leaf.dtype == before[1] else leaf.dtype)
 
-    args, kwargs = pytree.tree_map(move, (example.args, example.kwargs))
+    return _change(example, move)
+
+
+def leave_inference(example: Example) -> Example:
+    """Return an example that can be traced: tensors made under inference mode are copied."""
+    return _change(example, lambda leaf: leaf.clone() if leaf.is_inference() else leaf)
+
+
+def _change(example: Example, change: Callable[[Tensor], Tensor]) -> Example:
+    # It may be under inference mode that a network is wrapped, or first seen elsewhere.
+    with torch.inference_mode(mode=False):
+        args, kwargs = pytree.tree_map_only(Tensor, change, (example.args, example.kwargs))
     return Example(args=args, kwargs=kwargs)
 
 

@@ -137,19 +137,21 @@ class Session:
     def validate(self) -> dict[str, float]:
         """Return score and loss on the validation split: at full width, and at the lowest where widths are trained.
 
-        A network with BatchNorm is recalibrated for the lowest width; its own statistics belong to the full one.
+        A network with BatchNorm is recalibrated for the lowest width; its own statistics belong to the full one, where
+        the law draws that.
         """
-        scores = self.task.validate(self.model)
-        if self.recipe.training.method == "structural":
-            lowest = self.recipe.elastic.make_law().lowest
-            if self.model.has_statistics:
-                small = self.model.extract(lowest, calibrate=self.task.calibration_batches())
-                narrow = self.task.validate(small)
-            else:
-                with self.model.at(lowest):
-                    narrow = self.task.validate(self.model)
-            scores |= {f"{name}_lowest": value for name, value in narrow.items()}
-        return scores
+        if self.recipe.training.method != "structural":
+            return self.task.validate(self.model)
+        law = self.recipe.elastic.make_law()
+        narrow = self._validate_at(law.lowest, is_calibrated=self.model.has_statistics)
+        scores = self._validate_at(1.0, is_calibrated=self.model.has_statistics and not law.runs_full)
+        return scores | {f"{name}_lowest": value for name, value in narrow.items()}
+
+    def _validate_at(self, width: float, *, is_calibrated: bool) -> dict[str, float]:
+        if is_calibrated:
+            return self.task.validate(self.model.extract(width, calibrate=self.task.calibration_batches()))
+        with self.model.at(width):
+            return self.task.validate(self.model)
 
     def judge(self, epoch: int, scores: Mapping[str, float]) -> None:
         """Remember the weights where patience is limited and no epoch before this one was better."""
