@@ -117,7 +117,13 @@ def test_where_the_narrowest_does_not_fit_it_exits_3_and_names_it(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "expected a budget to search under, got none; give max_params or max_macs or max_bytes or max_latency_ms"),
+        (
+            (),
+            (
+                "expected a budget to search under, got none; give max_params or max_macs or max_bytes or "
+                "max_latency_ms or max_memory"
+            ),
+        ),
         (("--max-macs", "many"), "expected numbers between commas for --max-macs, such as 200000,100000, got 'many'"),
         (("--max-macs", "5,0"), "expected max_macs to be a positive number, got 0; give such a number"),
         (("--max-macs", "5,6", "--max-params", "7,8"), "expected several numbers for one limit at most, got them for"),

@@ -4,7 +4,7 @@ from widthwise._shared import CurveError
 from widthwise.curves import Limits
 from widthwise.curves.budget import Amount, limited_costs, make_budgets
 
-NAMES = {"max_params": None, "max_macs": None, "max_bytes": None, "max_latency_ms": None}
+NAMES = {"max_params": None, "max_macs": None, "max_bytes": None, "max_latency_ms": None, "max_memory": None}
 
 
 def make(**amounts: Amount) -> tuple[Limits, ...]:
@@ -28,6 +28,7 @@ def test_limits_on_several_costs_hold_together_in_each_budget() -> None:
 
 def test_what_is_limited_is_told_by_the_names_of_points() -> None:
     assert limited_costs(Limits(max_params=7, max_latency_ms=0.5)) == {"params": 7, "latency_ms": 0.5}
+    assert limited_costs(Limits(max_memory=9)) == {"memory_bytes": 9}
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,10 @@ def test_what_is_limited_is_told_by_the_names_of_points() -> None:
     [
         (
             {},
-            "expected a budget to search under, got none; give max_params or max_macs or max_bytes or max_latency_ms",
+            (
+                "expected a budget to search under, got none; give max_params or max_macs or max_bytes or "
+                "max_latency_ms or max_memory"
+            ),
         ),
         (
             {"max_params": [1, 2], "max_macs": [3]},

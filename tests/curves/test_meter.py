@@ -31,6 +31,7 @@ def test_costs_are_those_of_the_curve_and_nothing_is_extracted(units: Units) -> 
     assert meter.cost("params", units) == point.params
     assert meter.cost("macs", units) == point.macs
     assert meter.cost("bytes", units) == point.bytes
+    assert meter.cost("memory_bytes", units) == point.memory_bytes
     assert model.calls == []
 
 

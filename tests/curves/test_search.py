@@ -98,12 +98,19 @@ def test_one_group_gives_what_the_curve_gives() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "amount"), [("max_params", 300), ("max_bytes", 4000), ("max_macs", 300), ("max_latency_ms", 1e9)]
+    ("limit", "cost", "amount"),
+    [
+        ("max_params", "params", 300),
+        ("max_bytes", "bytes", 4000),
+        ("max_macs", "macs", 300),
+        ("max_latency_ms", "latency_ms", 1e9),
+        ("max_memory", "memory_bytes", 100),
+    ],
 )
-def test_any_cost_is_a_budget(model: Searchable, limit: str, amount: float) -> None:
+def test_any_cost_is_a_budget(model: Searchable, limit: str, cost: str, amount: float) -> None:
     found = searched(model, **{limit: amount})
     point = found.pick(**{limit: amount})
-    assert getattr(point, limit.removeprefix("max_")) <= amount
+    assert getattr(point, cost) <= amount
 
 
 def test_limits_on_several_costs_hold_together(model: Searchable) -> None:

@@ -13,7 +13,7 @@ from widthwise.cli.output import say, say_json
 from widthwise.cli.points import describe_point, open_run, say_refusal
 from widthwise.curves import Curve, Limits
 from widthwise.curves import search as search_widths
-from widthwise.curves.budget import limited_costs, make_budgets
+from widthwise.curves.budget import LIMITS, limited_costs, make_budgets
 from widthwise.curves.pick import find_nearest
 from widthwise.training import Run, build_task
 
@@ -25,7 +25,13 @@ Kind = Literal["greedy", "evolution"]
 Amounts = dict[str, list[int] | list[float] | None]
 
 _BUDGET = "Budget"
-_WORDS = {"params": "parameters", "macs": "MACs", "bytes": "bytes", "latency_ms": "ms"}
+_WORDS = {
+    "params": "parameters",
+    "macs": "MACs",
+    "bytes": "bytes",
+    "latency_ms": "ms",
+    "memory_bytes": "bytes of activations",
+}
 
 
 def _amounts(flag: str, words: str) -> typer.models.OptionInfo:
@@ -37,6 +43,9 @@ MaxMacs = Annotated[str | None, _amounts("--max-macs", "Most MACs per sample, li
 MaxBytes = Annotated[str | None, _amounts("--max-bytes", "Largest .safetensors file, in bytes, likewise.")]
 MaxLatency = Annotated[
     str | None, _amounts("--max-latency-ms", "Longest median time of a pass, batch 1, one thread, likewise; slower.")
+]
+MaxMemory = Annotated[
+    str | None, _amounts("--max-memory", "Most bytes of activations at a time, batch 1, likewise; weights come on top.")
 ]
 Method = Annotated[
     Kind,
@@ -55,6 +64,7 @@ def search(
     max_macs: MaxMacs = None,
     max_bytes: MaxBytes = None,
     max_latency_ms: MaxLatency = None,
+    max_memory: MaxMemory = None,
     method: Method = "greedy",
     samples: Samples = None,
     no_latency: NoLatency = False,
@@ -71,6 +81,7 @@ def search(
         "max_macs": _parse("--max-macs", max_macs, int),
         "max_bytes": _parse("--max-bytes", max_bytes, int),
         "max_latency_ms": _parse("--max-latency-ms", max_latency_ms, float),
+        "max_memory": _parse("--max-memory", max_memory, int),
     }
     budgets = _check(amounts)
     opened = open_run(run)
@@ -101,6 +112,7 @@ def _search(
         max_macs=amounts["max_macs"],
         max_bytes=amounts["max_bytes"],
         max_latency_ms=amounts["max_latency_ms"],
+        max_memory=amounts["max_memory"],
         method=method,
         num_samples=samples,
         calibrate=task.calibration_batches(),
@@ -144,4 +156,4 @@ def _describe(budget: Limits) -> str:
 
 
 def _flags(budget: Limits) -> str:
-    return " ".join(f"--max-{name.replace('_', '-')} {limit}" for name, limit in limited_costs(budget).items())
+    return " ".join(f"--{LIMITS[name].replace('_', '-')} {limit}" for name, limit in limited_costs(budget).items())

@@ -1,11 +1,23 @@
 """Budgets: what networks of a search may cost, one limit or several at once, in one run a row of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from widthwise._shared import CurveError
 from widthwise.curves.pick import Limits
 
-__all__ = ["Amount", "limited_costs", "make_budgets"]
+__all__ = ["LIMITS", "Amount", "limited_costs", "make_budgets"]
+
+LIMITS: Mapping[str, str] = MappingProxyType(
+    {
+        "params": "max_params",
+        "macs": "max_macs",
+        "bytes": "max_bytes",
+        "latency_ms": "max_latency_ms",
+        "memory_bytes": "max_memory",
+    }
+)
+"""The limit on each cost of a `Point`."""
 
 Amount = float | Sequence[float] | None
 """A limit, several of them to be searched under in one run, or none."""
@@ -15,7 +27,7 @@ def make_budgets(**amounts: Amount) -> tuple[Limits, ...]:
     """Return the budgets, the one that allows most first. Single numbers hold beside each number of a row.
 
     Args:
-        amounts: By the name of the limit: `max_params`, `max_macs`, `max_bytes` or `max_latency_ms`.
+        amounts: By the name of the limit: `max_params`, `max_macs`, `max_bytes`, `max_latency_ms` or `max_memory`.
 
     Raises:
         CurveError: Where there is no limit, two rows, an empty row, or a limit that is no positive number.
@@ -45,6 +57,5 @@ def make_budgets(**amounts: Amount) -> tuple[Limits, ...]:
 
 def limited_costs(budget: Limits) -> dict[str, float]:
     """Return what a budget allows, by the name of the cost in a `Point`."""
-    names = ("params", "macs", "bytes", "latency_ms")
-    found = {name: getattr(budget, f"max_{name}") for name in names}
+    found = {name: getattr(budget, limit) for name, limit in LIMITS.items()}
     return {name: limit for name, limit in found.items() if limit is not None}

@@ -27,6 +27,10 @@ class Outlined(HasWidths, Protocol):
         """Return the MACs of one sample at a width."""
         ...
 
+    def memory_bytes(self, width: Width, /) -> int:
+        """Return the most bytes that the values of one pass of one sample take at a time, at a width."""
+        ...
+
 
 @final
 class Meter:
@@ -64,7 +68,7 @@ class Meter:
         )
 
     def cost(self, name: str, units: Units) -> float:
-        """Return the "params", "macs", "bytes" or "latency_ms" of the network at these widths."""
+        """Return the "params", "macs", "bytes", "latency_ms" or "memory_bytes" of the network at these widths."""
         if (name, units) not in self._known:
             self._known |= {(each, units): cost for each, cost in self._measure(name, units).items()}
         return self._known[name, units]
@@ -78,6 +82,8 @@ class Meter:
         widths = self._lattice.name(units)
         if name == "macs":
             return {name: self._model.macs(widths)}
+        if name == "memory_bytes":
+            return {name: self._model.memory_bytes(widths)}
         if name == "latency_ms":
             return {name: self._time(units)}
         net = self._model.outline(widths) if self.is_outlined else self._extract(units)

@@ -77,6 +77,7 @@ def search(
     max_macs: Amount = None,
     max_bytes: Amount = None,
     max_latency_ms: Amount = None,
+    max_memory: Amount = None,
     method: Method = "greedy",
     calibrate: Iterable[object] | None = None,
     num_samples: int | None = None,
@@ -103,6 +104,7 @@ def search(
         max_bytes: Largest .safetensors file, likewise.
         max_latency_ms: Longest median time of one pass, batch 1 and one thread, likewise. It is measured at each
             network that is looked at, where the others are counted.
+        max_memory: Most bytes that the values of one pass take at a time, at batch 1, likewise; weights come on top.
         method: "greedy" goes down from full width by the least score lost per cost saved, then moves units from group
             to group; "evolution" mutates and crosses networks, and tries more of them: the reference for the other.
         calibrate: As for `curve`; networks on the way see its first `num_samples` samples.
@@ -129,20 +131,20 @@ def search(
         WidthWarning: Where widths that differ were never trained together, or BatchNorm is not calibrated.
         UserWarning: Where `path` holds the search of another model, or one on other samples.
     """
-    budgets = make_budgets(max_params=max_params, max_macs=max_macs, max_bytes=max_bytes, max_latency_ms=max_latency_ms)
+    budgets = make_budgets(
+        max_params=max_params,
+        max_macs=max_macs,
+        max_bytes=max_bytes,
+        max_latency_ms=max_latency_ms,
+        max_memory=max_memory,
+    )
     explore = _choose_method(method, max_trials, generator)
     few = _take_few(evaluate, num_samples)
     check_calibration(model, calibrate, make_candidates(model, [model.law.lowest]))
     lattice = make_lattice(model, model.law.lowest)
     _warn_of_sharing(model.law, lattice, stacklevel=2)
-    ledger = Ledger(
-        header=_make_header(model, evaluate, calibrate, extra_scores, fingerprint, path),
-        groups=lattice.groups,
-        num_samples=None if few is evaluate else num_samples or _NUM_SAMPLES,
-        path=None if path is None else Path(path),
-    )
-    if ledger.path is not None:
-        ledger.read(read_started(ledger.path, ledger.header, set(lattice.groups)) or ())
+    header = _make_header(model, evaluate, calibrate, extra_scores, fingerprint, path)
+    ledger = _open_ledger(header, lattice, None if few is evaluate else num_samples or _NUM_SAMPLES, path)
     scorer = _Scorer(model=model, evaluate=evaluate, calibrate=calibrate, latency=latency, extra=extra_scores or {})
     with _bar(progress) as tell:
         tryout = scorer.make_tryout(few, num_samples or _NUM_SAMPLES)
@@ -275,6 +277,21 @@ def _make_header(
         environment=dict(describe_environment()),
         directions=directions,
     )
+
+
+def _open_ledger(
+    header: Header, lattice: Lattice, num_samples: int | None, path: str | os.PathLike[str] | None
+) -> Ledger:
+    """Return the ledger of a search, with what an interrupted one wrote."""
+    ledger = Ledger(
+        header=header,
+        groups=lattice.groups,
+        num_samples=num_samples,
+        path=None if path is None else Path(path),
+    )
+    if ledger.path is not None:
+        ledger.read(read_started(ledger.path, ledger.header, set(lattice.groups)) or ())
+    return ledger
 
 
 def _take_few(evaluate: Evaluate, num_samples: int | None) -> Evaluate:
