@@ -17,7 +17,7 @@ from typing import Literal, Protocol, cast, final, get_args
 import torch
 
 from widthwise._shared import CurveError, WidthWarning, describe_environment, make_generator, track
-from widthwise.curves.budget import Amount, limited_costs, make_budgets
+from widthwise.curves.budget import LIMITS, Amount, limited_costs, make_budgets
 from widthwise.curves.curve import Curve
 from widthwise.curves.evaluation import Evaluate, find_directions, name_scores
 from widthwise.curves.evolution import evolve
@@ -131,25 +131,24 @@ def search(
         WidthWarning: Where widths that differ were never trained together, or BatchNorm is not calibrated.
         UserWarning: Where `path` holds the search of another model, or one on other samples.
     """
-    budgets = make_budgets(
-        max_params=max_params,
-        max_macs=max_macs,
-        max_bytes=max_bytes,
-        max_latency_ms=max_latency_ms,
-        max_memory=max_memory,
-    )
+    amounts = (max_params, max_macs, max_bytes, max_latency_ms, max_memory)
+    budgets = make_budgets(**dict(zip(LIMITS.values(), amounts, strict=True)))
     explore = _choose_method(method, max_trials, generator)
     few = _take_few(evaluate, num_samples)
     check_calibration(model, calibrate, make_candidates(model, [model.law.lowest]))
     lattice = make_lattice(model, model.law.lowest)
     _warn_of_sharing(model.law, lattice, stacklevel=2)
-    header = _make_header(model, evaluate, calibrate, extra_scores, fingerprint, path)
-    ledger = _open_ledger(header, lattice, None if few is evaluate else num_samples or _NUM_SAMPLES, path)
+    ledger = Ledger(
+        header=_make_header(model, evaluate, calibrate, extra_scores, fingerprint, path),
+        groups=lattice.groups,
+        num_samples=None if few is evaluate else num_samples or _NUM_SAMPLES,
+        path=None if path is None else Path(path),
+    )
+    if ledger.path is not None:
+        ledger.read(read_started(ledger.path, ledger.header, set(lattice.groups)) or ())
     scorer = _Scorer(model=model, evaluate=evaluate, calibrate=calibrate, latency=latency, extra=extra_scores or {})
     with _bar(progress) as tell:
-        tryout = scorer.make_tryout(few, num_samples or _NUM_SAMPLES)
-        is_timing = any("latency_ms" in limited_costs(budget) for budget in budgets)
-        scout = Scout(lattice, ledger, tryout, scorer.measure, scorer.is_finished, is_timing=is_timing, tell=tell)
+        scout = scorer.make_scout(few, lattice, ledger, is_timing=max_latency_ms is not None, tell=tell)
         _run(model, scout, lattice, budgets, explore)
     return ledger.make_curve()
 
@@ -165,11 +164,14 @@ class _Scorer:
     latency: bool
     extra: Mapping[str, Evaluate]
 
-    def make_tryout(self, few: Evaluate, num_samples: int) -> Tryout:
+    def make_scout(
+        self, few: Evaluate, lattice: Lattice, ledger: Ledger, *, is_timing: bool, tell: Callable[[str], None]
+    ) -> Scout:
         is_calibrated = self.calibrate is not None and self.model.has_statistics
-        fewer = take_first(self.calibrate or (), num_samples) if is_calibrated else None
+        fewer = take_first(self.calibrate or (), ledger.num_samples or _NUM_SAMPLES) if is_calibrated else None
         name = few.name if isinstance(few, Score) else "score"
-        return Tryout(model=self.model, name=name, evaluate=few, calibrate=fewer)
+        tryout = Tryout(model=self.model, name=name, evaluate=few, calibrate=fewer)
+        return Scout(lattice, ledger, tryout, self.measure, self.is_finished, is_timing=is_timing, tell=tell)
 
     def measure(self, width: Width, latency: bool) -> Point:
         return curve(
@@ -277,21 +279,6 @@ def _make_header(
         environment=dict(describe_environment()),
         directions=directions,
     )
-
-
-def _open_ledger(
-    header: Header, lattice: Lattice, num_samples: int | None, path: str | os.PathLike[str] | None
-) -> Ledger:
-    """Return the ledger of a search, with what an interrupted one wrote."""
-    ledger = Ledger(
-        header=header,
-        groups=lattice.groups,
-        num_samples=num_samples,
-        path=None if path is None else Path(path),
-    )
-    if ledger.path is not None:
-        ledger.read(read_started(ledger.path, ledger.header, set(lattice.groups)) or ())
-    return ledger
 
 
 def _take_few(evaluate: Evaluate, num_samples: int | None) -> Evaluate:
