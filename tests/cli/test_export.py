@@ -57,6 +57,29 @@ def test_a_budget_exports_the_point_that_pick_picks(invoke: Invoke, measured: Pa
     assert json.loads(result.stdout)["widths"] == point.widths
 
 
+def test_what_is_proven_is_exported_in_one_go(invoke: Invoke, trained: Path, tmp_path: Path) -> None:
+    asked = ("--max-drop", "0.4", "--confidence", "0.9", "--json")
+    point = json.loads(invoke("pick", trained, *asked).stdout)
+    result = invoke("export", trained, *asked, "--out", tmp_path / "small.pt")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["widths"] == point["widths"]
+    assert point["widths"]["fc1"] < 32
+
+
+@pytest.mark.parametrize(
+    ("given", "got"),
+    [
+        ((), "no limit"),
+        (("--width", "0.5", "--max-drop", "0.4"), "--width"),
+        (("--max-drop", "0.4", "--from", "search"), "--from search"),
+    ],
+)
+def test_a_confidence_goes_with_a_drop_alone(invoke: Invoke, trained: Path, given: tuple[str, ...], got: str) -> None:
+    result = invoke("export", trained, "--confidence", "0.9", *given)
+    assert result.exit_code == 2
+    assert f"expected --confidence with --max-drop alone, got {got}; give --max-drop and no more" in error_line(result)
+
+
 def test_the_picked_width_names_the_file(invoke: Invoke, measured: Path) -> None:
     point = Curve.load(measured / "curve.json").pick(max_params=300)
     content = json.loads(invoke("export", measured, "--max-params", "300", "--json").stdout)

@@ -24,6 +24,7 @@ from widthwise.cli.options import (
 )
 from widthwise.cli.output import format_bytes, format_score, say, say_json
 from widthwise.cli.points import describe_widths, export_stem, open_run, pick_point, read_curve, say_refusal
+from widthwise.cli.proof import Confidence, prove_point
 from widthwise.curves import Curve, Limits, Point
 from widthwise.elastic import Elastic
 from widthwise.elastic import export as export_file
@@ -68,6 +69,7 @@ def export(
     max_memory: MaxMemory = None,
     min_score: MinScore = None,
     max_drop: MaxDrop = None,
+    confidence: Confidence = None,
     source: Source = "curve",
     data: DataFolder = None,
     as_json: AsJson = False,
@@ -85,14 +87,12 @@ def export(
     suffix = _choose_suffix(file_format, out)
     finish = Finish(dtype=dtype, refit_head=refit_head, epochs=finetune)
     if all_widths:
-        is_alone = width is None and limits is None and not finish.is_asked
+        is_alone = width is None and limits is None and confidence is None and not finish.is_asked
         _export_all(run, suffix, out, data=data, as_json=as_json, is_alone=is_alone)
         return
-    chosen = _choose(run, width, limits, source, as_json=as_json)
-    opened = open_run(run)
-    path = out or opened.exports_path / f"{export_stem(opened, chosen)}{suffix}"
-    named = f"{path}/" if suffix == "/" else path
-    _export(opened, chosen, named, finish, data=data, max_bytes=max_bytes, as_json=as_json)
+    proof = None if confidence is None else (confidence, data)
+    chosen = _choose(run, width, limits, source, proof, as_json=as_json)
+    _export(run, chosen, out, suffix, finish, data=data, max_bytes=max_bytes, as_json=as_json)
 
 
 def _export_all(run: Path, suffix: str, out: Path | None, *, data: Path | None, as_json: bool, is_alone: bool) -> None:
@@ -114,20 +114,24 @@ def _export_all(run: Path, suffix: str, out: Path | None, *, data: Path | None, 
 
 
 def _export(
-    run: Run,
+    folder: Path,
     chosen: float | Point,
-    path: str | Path,
+    out: Path | None,
+    suffix: str,
     finish: Finish,
     *,
     data: Path | None,
     max_bytes: int | None,
     as_json: bool,
 ) -> None:
+    run = open_run(folder)
+    path = out or run.exports_path / f"{export_stem(run, chosen)}{suffix}"
     model = run.load_model()
     # A width that there is not is told before data is read.
     widths, splits = model.widths(chosen), run.load_data(data)
     try:
-        exported = write_export(run, model, chosen, path, splits=splits, finish=finish, max_bytes=max_bytes)
+        named = f"{path}/" if suffix == "/" else path
+        exported = write_export(run, model, chosen, named, splits=splits, finish=finish, max_bytes=max_bytes)
     except NoPointError as error:
         if as_json and isinstance(chosen, Point):
             say_refusal(error, chosen)
@@ -238,8 +242,22 @@ def _make_folder(path: Path) -> None:
 
 
 def _choose(
-    run: Path, width: float | None, limits: Limits | None, source: Literal["curve", "search"], *, as_json: bool
+    run: Path,
+    width: float | None,
+    limits: Limits | None,
+    source: Literal["curve", "search"],
+    proof: tuple[float, Path | None] | None,
+    *,
+    as_json: bool,
 ) -> float | Point:
+    """Return the width that was given, or the point that a budget picks; by evidence with a confidence and data."""
+    if proof is not None:
+        if width is not None or limits is None or source != "curve":
+            got = "no limit" if limits is None else "--from search" if width is None else "--width"
+            raise typer.BadParameter(
+                f"expected --confidence with --max-drop alone, got {got}; give --max-drop and no more"
+            )
+        return prove_point(open_run(run), limits, *proof)
     if width is not None and limits is None:
         return width
     if width is None and limits is not None:

@@ -1,7 +1,6 @@
 """`widthwise pick`: a point under a budget, from stored numbers, or by evidence from the validation samples."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -21,23 +20,12 @@ from widthwise.cli.options import (
 )
 from widthwise.cli.output import make_table, say, say_json
 from widthwise.cli.points import describe_point, open_run, pick_point, read_curve
-from widthwise.curves import Curve, Evidence, Limits, Point
-from widthwise.curves import pick as pick_by_evidence
-from widthwise.training import build_task
+from widthwise.cli.proof import Confidence, prove_point
+from widthwise.curves import Curve, Evidence, Point
 
-__all__ = ["EXAMPLE", "Confidence", "pick"]
+__all__ = ["EXAMPLE", "pick"]
 
 EXAMPLE = "widthwise pick runs/mnist --max-drop 0.01 --confidence 0.95"
-
-Confidence = Annotated[
-    float | None,
-    typer.Option(
-        "--confidence",
-        metavar="SHARE",
-        help="With --max-drop: prove the drop on as many validation samples as that takes, this sure, such as 0.95.",
-        rich_help_panel="Budget",
-    ),
-]
 
 
 def pick(
@@ -71,7 +59,7 @@ def pick(
     if limits is None:
         raise typer.BadParameter("expected a budget, got none; give --max-params, --max-drop or another limit")
     if confidence is not None:
-        _say_proven(run, _prove(run, limits, confidence, data), as_json=as_json)
+        _say_proven(run, prove_point(open_run(run), limits, confidence, data), as_json=as_json)
         return
     if data is not None:
         raise typer.BadParameter("expected --data with --confidence, got it alone; leave it out, stored numbers decide")
@@ -84,23 +72,6 @@ def pick(
     # Bytes are those of .safetensors; another format may be over the budget.
     if source == "curve":
         _say_next(run, point, "onnx" if max_bytes is None else "safetensors")
-
-
-def _prove(run: Path, limits: Limits, confidence: float, data: Path | None) -> Point:
-    if limits.max_drop is None or limits != Limits(max_drop=limits.max_drop):
-        raise typer.BadParameter("expected --confidence with --max-drop and no other limit; leave the others out")
-    if not 0 < confidence < 1:
-        raise typer.BadParameter(f"expected --confidence to lie between 0 and 1, got {confidence:g}; 0.95 is usual")
-    opened = open_run(run)
-    model = opened.load_model()
-    task = build_task(opened.recipe, opened.load_data(data), model.net)
-    return pick_by_evidence(
-        model,
-        task.score(),
-        max_drop=limits.max_drop,
-        confidence=confidence,
-        calibrate=task.calibration_batches(),
-    )
 
 
 def _say_proven(run: Path, point: Point, *, as_json: bool) -> None:
