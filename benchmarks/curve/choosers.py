@@ -9,8 +9,8 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
-from widthwise.curves.promise import Promise
-from widthwise.curves.walk import Walk
+from widthwise.curves.proof.promise import Promise
+from widthwise.curves.proof.walk import Walk
 
 __all__ = ["Choice", "Stored", "choose_by_t_tests", "choose_by_walk", "choose_stored"]
 

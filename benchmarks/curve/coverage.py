@@ -18,8 +18,8 @@ from benchmarks.curve.numbers import join_columns, join_numbers
 from benchmarks.curve.synthetic import LIMIT, SHAPES, UNITS, draw_losses, draw_right, find_smallest
 from benchmarks.record import ROOT, Record
 from widthwise._shared import make_generator
-from widthwise.curves.ladder import quarter_octaves
-from widthwise.curves.promise import Promise
+from widthwise.curves.proof.ladder import quarter_octaves
+from widthwise.curves.proof.promise import Promise
 
 __all__ = ["CONFIDENCE", "RESULTS", "ladder_units", "main", "measure"]
 

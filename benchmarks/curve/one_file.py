@@ -26,8 +26,8 @@ from benchmarks.curve.subjects import SUBJECTS
 from benchmarks.record import ROOT, Record
 from benchmarks.speed.clock import find_paired_ratio, summarize, take_turns
 from widthwise._shared import require
-from widthwise.elastic.traced import TracedEngine
-from widthwise.slicing.cut import cut
+from widthwise.elastic.engines.traced import TracedEngine
+from widthwise.slicing.running.cut import cut
 
 __all__ = ["RESULTS", "WIDTHS", "fill_bytes", "fill_latency", "main", "measure_bytes", "measure_latency"]
 

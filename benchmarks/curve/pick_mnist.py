@@ -24,7 +24,7 @@ from benchmarks.curve.numbers import join_columns
 from benchmarks.curve.synthetic import LIMIT, UNITS
 from benchmarks.record import ROOT, Record
 from widthwise._shared import WidthWarning, make_generator
-from widthwise.curves.promise import Promise
+from widthwise.curves.proof.promise import Promise
 from widthwise.training import Run, build_task, load_recipe, train
 
 __all__ = ["RESULTS", "main", "measure"]

@@ -25,7 +25,7 @@ from benchmarks.record import ROOT, Record
 from widthwise._shared import ExportError, MissingExtraError
 from widthwise.graph import Example
 from widthwise.slicing import DtypeName, batch_inputs, convert, export_network
-from widthwise.slicing.dtype import cast_inputs
+from widthwise.slicing.finish.dtype import cast_inputs
 from widthwise.slicing.formats import Plain
 from widthwise.training import Task, build_task, load_recipe, train
 

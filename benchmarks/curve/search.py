@@ -27,7 +27,7 @@ from benchmarks.elastic.peers import find_epochs, make_recipe
 from benchmarks.elastic.tasks import TASKS, PeerTask
 from benchmarks.record import ROOT, Record, Tier
 from widthwise import Curve, Elastic, Score, curve, search
-from widthwise.curves.lattice import PER_OCTAVE, make_lattice
+from widthwise.curves.groupwise.lattice import PER_OCTAVE, make_lattice
 from widthwise.training import Run, build_task, train
 
 __all__ = ["BUDGETS", "METHODS", "SEARCHED", "list_keys", "main", "measure", "result_path"]

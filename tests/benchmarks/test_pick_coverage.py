@@ -11,7 +11,7 @@ from benchmarks.curve.numbers import describe_share, join_columns, percentile, s
 from benchmarks.curve.synthetic import LIMIT, SHAPES, UNITS, draw_losses, draw_right, find_smallest
 from tests.conftest import RandomStateCheck
 from widthwise._shared import make_generator
-from widthwise.curves.promise import Promise
+from widthwise.curves.proof.promise import Promise
 
 COUNT = 4000
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from widthwise.curves.comparison import Comparison
-from widthwise.curves.promise import Promise
+from widthwise.curves.proof.comparison import Comparison
+from widthwise.curves.proof.promise import Promise
 
 
 def compare(drops: Tensor, promise: Promise, *, units: Tensor | None = None, horizon: int | None = None) -> Comparison:

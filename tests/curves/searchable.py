@@ -9,7 +9,7 @@ from torch import nn
 
 from tests.curves.stand_in import StandIn, make_stand_in
 from widthwise.curves import Point
-from widthwise.curves.lattice import Lattice, Units
+from widthwise.curves.groupwise.lattice import Lattice, Units
 from widthwise.curves.sweep import Evaluate
 
 # What a layer is worth: fc2 three times as much as fc1, each with diminishing returns.

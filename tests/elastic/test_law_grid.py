@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.elastic.test_law import SEEDS, SIZES, make_generator, message_of
-from widthwise.elastic.distillation import Distillation
-from widthwise.elastic.law import Law
-from widthwise.elastic.named_laws import LAWS, make_law
+from tests.elastic.laws.test_law import SEEDS, SIZES, make_generator, message_of
+from widthwise.elastic.laws.distillation import Distillation
+from widthwise.elastic.laws.law import Law
+from widthwise.elastic.laws.named_laws import LAWS, make_law
 from widthwise.groups.width import units
 
 GRIDS = st.lists(st.floats(0.02, 0.98), min_size=1, max_size=6, unique=True).map(lambda each: (*sorted(each), 1.0))

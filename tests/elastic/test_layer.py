@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from widthwise._shared import WidthError
+from widthwise.elastic.laws.named_laws import make_law
 from widthwise.elastic.layer import StructuralDropout, draw_kept, truncate
-from widthwise.elastic.named_laws import make_law
 
 SEEDS = st.integers(0, 2**32 - 1)
 

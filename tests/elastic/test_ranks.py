@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.networks import make_generator, make_model
 from widthwise._shared import WidthError
-from widthwise.elastic.law import Law
-from widthwise.elastic.named_laws import LAWS
+from widthwise.elastic.laws.law import Law
+from widthwise.elastic.laws.named_laws import LAWS
 from widthwise.elastic.ranks import Ranks, draw_share, pick_share
 
 

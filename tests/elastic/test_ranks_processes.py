@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from tests.elastic.processes import LAW, OWN, SIZES, batch, make_model, make_net
 from tests.networks import assert_same
-from widthwise.elastic.batch import choose_chunks, chunk_sizes
+from widthwise.elastic.engines.batch import choose_chunks, chunk_sizes
 
 ROOT = Path(__file__).parents[2]
 MODES = ("ddp-spread", "ddp-same", "fsdp")

@@ -13,7 +13,7 @@ from tests.networks import kept_of, make_generator, make_model, randomize
 from tests.untraceable import make_model as make_untraceable
 from widthwise._shared import GroupError, WidthError
 from widthwise.elastic import Elastic, Law, make_law
-from widthwise.slicing.cut import cut
+from widthwise.slicing.running.cut import cut
 
 EXACT = torch.float64
 LEVELS = (0.25, 0.5, 1.0)

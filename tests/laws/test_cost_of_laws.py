@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from widthwise.elastic.law import Law
-from widthwise.elastic.named_laws import make_law
+from widthwise.elastic.laws.law import Law
+from widthwise.elastic.laws.named_laws import make_law
 
 SIZES = {"fc1": 256, "fc2": 256}
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from widthwise.elastic.law import Distribution, Law, Sharing
-from widthwise.elastic.named_laws import LAWS, make_law
+from widthwise.elastic.laws.law import Distribution, Law, Sharing
+from widthwise.elastic.laws.named_laws import LAWS, make_law
 
 NUM_DRAWS = 12_000
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tests.networks import CASES, assert_same, make_generator, make_model
 from widthwise.elastic import Elastic
-from widthwise.slicing.cut import _MOST_HELD
+from widthwise.slicing.running.cut import MOST_HELD
 
 NAMES = ["mlp", "resnet", "join", "tokens"]
 
@@ -79,7 +79,7 @@ def test_few_widths_are_held() -> None:
             for other in range(1, 8):
                 with model.at({"fc1": one, "fc2": other}):
                     model(*inputs_of("mlp"))
-    assert len(layout._held) == _MOST_HELD
+    assert len(layout._held) == MOST_HELD
 
 
 def test_threads_run_models_of_one_network_at_widths_of_their_own() -> None:

@@ -21,7 +21,7 @@ from tests.networks import (
     shared_model,
 )
 from widthwise.elastic import Elastic, Law
-from widthwise.elastic.batch import chunk_sizes, split_leaves
+from widthwise.elastic.engines.batch import chunk_sizes, split_leaves
 
 SEEDS = st.integers(0, 2**31)
 names = pytest.mark.parametrize("name", DETERMINISTIC)

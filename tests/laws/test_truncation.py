@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from widthwise.elastic.laws.named_laws import LAWS
 from widthwise.elastic.layer import truncate
-from widthwise.elastic.named_laws import LAWS
 
 Case = tuple[Tensor, int, int]
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}

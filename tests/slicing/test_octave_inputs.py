@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from tests.networks import assert_same, make_generator
-from widthwise.elastic.octave import share_octaves
+from widthwise.elastic.octaves.octave import share_octaves
 from widthwise.graph import Atom, Axes, Frozen, Product, indices, resize, size_of
-from widthwise.slicing.cut import cut
 from widthwise.slicing.octave_inputs import OctaveCorrection, spread
+from widthwise.slicing.running.cut import cut
 
 AXES: Axes = (Product((Frozen(2, "pair"), Atom(0, 8))), Atom(1, 4))
 

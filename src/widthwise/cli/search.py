@@ -13,7 +13,7 @@ from widthwise.cli.output import say, say_json
 from widthwise.cli.points import describe_point, open_run, say_refusal
 from widthwise.curves import Curve, Limits
 from widthwise.curves import search as search_widths
-from widthwise.curves.budget import LIMITS, limited_costs, make_budgets
+from widthwise.curves.groupwise.budget import LIMITS, limited_costs, make_budgets
 from widthwise.curves.pick import find_nearest
 from widthwise.training import Run, build_task
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from widthwise._shared import GroupError
-from widthwise.elastic.engine import Engine
+from widthwise.elastic.engines.engine import Engine
 from widthwise.slicing import permute
 
 __all__ = ["Arrangement"]

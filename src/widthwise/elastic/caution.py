@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor
 
 from widthwise._shared import WidthWarning
-from widthwise.elastic.law import Law
+from widthwise.elastic.laws.law import Law
 from widthwise.groups import Group, Groups
 
 __all__ = ["warn_of_statistics", "warn_of_unsound", "warn_of_width"]

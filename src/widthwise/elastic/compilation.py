@@ -13,8 +13,8 @@ from torch import nn
 
 from widthwise._shared import WidthWarning
 from widthwise.elastic.drawing import Drawing
-from widthwise.elastic.engine import Engine
-from widthwise.elastic.law import Law
+from widthwise.elastic.engines.engine import Engine
+from widthwise.elastic.laws.law import Law
 from widthwise.elastic.step import reached_groups
 from widthwise.groups.width import check_count
 from widthwise.slicing import Compilation

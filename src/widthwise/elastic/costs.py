@@ -4,8 +4,8 @@ from abc import abstractmethod
 
 from torch import nn
 
-from widthwise.elastic.engine import Engine
-from widthwise.elastic.law import Law
+from widthwise.elastic.engines.engine import Engine
+from widthwise.elastic.laws.law import Law
 from widthwise.elastic.step import mean_macs
 from widthwise.elastic.widths import Width
 from widthwise.groups.width import check_count

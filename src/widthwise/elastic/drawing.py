@@ -6,8 +6,8 @@ from typing import final
 
 import torch
 
-from widthwise.elastic.batch import choose_chunks, chunk_sizes
-from widthwise.elastic.law import Law
+from widthwise.elastic.engines.batch import choose_chunks, chunk_sizes
+from widthwise.elastic.laws.law import Law
 from widthwise.elastic.ranks import Ranks
 from widthwise.elastic.widths import mean_fraction
 from widthwise.groups import Groups

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from widthwise.elastic.caution import warn_of_unsound, warn_of_width
 from widthwise.elastic.compilation import CompiledByWidth
 from widthwise.elastic.costs import CostsByWidth
-from widthwise.elastic.draw import check_generator
-from widthwise.elastic.law import Law
-from widthwise.elastic.make import make_engine
-from widthwise.elastic.named_laws import make_law
+from widthwise.elastic.engines.make import make_engine
+from widthwise.elastic.laws.draw import check_generator
+from widthwise.elastic.laws.law import Law
+from widthwise.elastic.laws.named_laws import make_law
 from widthwise.elastic.objective import Criterion, combine_losses, loss_of, refuse_sandwich, split_batch
 from widthwise.elastic.order import By, Start, is_pretrained, sort_units
 from widthwise.elastic.presence import keep_present

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm  # pyright: ignor
 
 from widthwise._shared import GroupError
 from widthwise.elastic.arrangement import Arrangement
-from widthwise.elastic.engine import Engine
+from widthwise.elastic.engines.engine import Engine
 from widthwise.elastic.objective import Criterion
 from widthwise.elastic.samples import Samples
 from widthwise.slicing import Taylor

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from widthwise.elastic.drawing import Drawing
-from widthwise.elastic.law import Law
+from widthwise.elastic.laws.law import Law
 from widthwise.groups import Groups
 
 __all__ = ["measure_exposure"]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from widthwise._shared import WidthError
-from widthwise.elastic.draw import check_generator, pick_below_full
+from widthwise.elastic.laws.draw import check_generator, pick_below_full
 from widthwise.groups.width import check_count
 
 __all__ = ["StructuralDropout", "check_settings", "draw_kept", "truncate"]

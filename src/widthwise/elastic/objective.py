@@ -6,9 +6,9 @@ from typing import Any
 from torch import Tensor
 
 from widthwise._shared import WidthError
-from widthwise.elastic.distillation import Distillation
 from widthwise.elastic.drawing import Part
-from widthwise.elastic.law import Law
+from widthwise.elastic.laws.distillation import Distillation
+from widthwise.elastic.laws.law import Law
 
 __all__ = ["Criterion", "combine_losses", "loss_of", "refuse_sandwich", "split_batch"]
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from widthwise._shared import GroupError, TraceError, WidthWarning
 from widthwise.elastic.arrangement import Arrangement
 from widthwise.elastic.elimination import eliminate
-from widthwise.elastic.engine import Engine
+from widthwise.elastic.engines.engine import Engine
 from widthwise.elastic.objective import Criterion
 from widthwise.elastic.samples import read_inputs, read_pairs
 from widthwise.graph.trace import in_mode

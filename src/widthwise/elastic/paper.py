@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from widthwise._shared import WidthError
-from widthwise.elastic.draw import check_generator
+from widthwise.elastic.laws.draw import check_generator
 from widthwise.elastic.layer import check_settings
 from widthwise.groups.width import check_count
 

@@ -13,7 +13,7 @@ import torch
 from torch import distributed
 
 from widthwise._shared import WidthError
-from widthwise.elastic.law import Law
+from widthwise.elastic.laws.law import Law
 
 __all__ = ["AcrossRanks", "Ranks", "draw_share", "pick_share"]
 

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from widthwise._shared import DataError
-from widthwise.elastic.batch import chunk_sizes, split_leaves
-from widthwise.elastic.engine import Engine
+from widthwise.elastic.engines.batch import chunk_sizes, split_leaves
+from widthwise.elastic.engines.engine import Engine
 from widthwise.graph import Example
 from widthwise.slicing import NUM_SAMPLES, batch_inputs
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from widthwise._shared import GroupError
 from widthwise.elastic.drawing import Drawing
-from widthwise.elastic.engine import Engine
-from widthwise.elastic.law import Law
+from widthwise.elastic.engines.engine import Engine
+from widthwise.elastic.laws.law import Law
 from widthwise.elastic.ranks import Ranks
 from widthwise.elastic.watch import Watch
 from widthwise.groups import Group

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from widthwise._shared import GroupError, WidthError
-from widthwise.elastic.engine import Engine
+from widthwise.elastic.engines.engine import Engine
 from widthwise.elastic.exposure import measure_exposure
-from widthwise.elastic.law import Law
+from widthwise.elastic.laws.law import Law
 from widthwise.elastic.step import reached_groups
 from widthwise.slicing import Place
 from widthwise.slicing.units import number_units

@@ -16,8 +16,8 @@ from widthwise._shared import GroupError
 from widthwise.graph import Inference
 from widthwise.groups import Group
 from widthwise.slicing.network import SlicedNetwork
-from widthwise.slicing.program import Program
-from widthwise.slicing.runner import Result, Runner
+from widthwise.slicing.running.program import Program
+from widthwise.slicing.running.runner import Result, Runner
 from widthwise.slicing.units import holds, sum_by_unit
 
 __all__ = ["Activation"]

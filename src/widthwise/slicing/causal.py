@@ -18,7 +18,7 @@ from widthwise.graph import Atom, Product, Sum, Term, size_of, state_tensor
 from widthwise.groups import Group
 from widthwise.slicing.causal_mask import CausalMask
 from widthwise.slicing.network import SlicedNetwork
-from widthwise.slicing.table import has_atoms
+from widthwise.slicing.running.table import has_atoms
 
 __all__ = ["keeping_fractions", "mask_weights"]
 

@@ -16,9 +16,9 @@ from torch.nn.modules.conv import _ConvNd as Convolution  # pyright: ignore[repo
 from widthwise._shared import WidthError
 from widthwise.graph import Axes, count, state_tensor
 from widthwise.groups import DeclaredGroups
-from widthwise.slicing.attributes import flatten_weights, set_sizes
-from widthwise.slicing.cut import Layout, cut, format_of
-from widthwise.slicing.program import Kept, Resized
+from widthwise.slicing.own_class.attributes import flatten_weights, set_sizes
+from widthwise.slicing.running.cut import Layout, cut, format_of
+from widthwise.slicing.running.program import Kept, Resized
 
 __all__ = ["DeclaredNetwork"]
 

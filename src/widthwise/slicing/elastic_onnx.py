@@ -17,7 +17,7 @@ from torch.utils import _pytree as pytree
 from widthwise._shared import ExportError, require
 from widthwise.graph import Formula, Nested, find_protected_devices, overload_name, silence
 from widthwise.slicing.octave_inputs import OctaveCorrection
-from widthwise.slicing.program import Program
+from widthwise.slicing.running.program import Program
 from widthwise.slicing.symbolic import count_symbolically, cut_symbolically
 
 __all__ = ["ElasticProgram", "Statistics", "read_onnx", "write_onnx"]

@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 from widthwise._shared import ExportError, NoPointError, WidthwiseError, replace_file
 from widthwise.graph import Example
 from widthwise.slicing.difference import compare_outputs
-from widthwise.slicing.dtype import find_slack
+from widthwise.slicing.finish.dtype import find_slack
 from widthwise.slicing.folder import replace_folder
 from widthwise.slicing.formats import Format, Plain, find_format, find_reason
 from widthwise.slicing.read_back import ReadBack, count_samples, cut_batch

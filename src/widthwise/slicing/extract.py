@@ -9,17 +9,17 @@ from torch import Tensor, nn
 
 from widthwise._shared import DataError, WidthError, WidthWarning
 from widthwise.graph import Example
-from widthwise.slicing.batches import batch_inputs, take_samples
-from widthwise.slicing.calibrate import NUM_SAMPLES, has_batch_norm, recalibrate
 from widthwise.slicing.causal_mask import strip_masks
-from widthwise.slicing.cut import format_of
-from widthwise.slicing.head import find_head
-from widthwise.slicing.norms import divide_weights
-from widthwise.slicing.own import build_own_class
+from widthwise.slicing.finish.batches import batch_inputs, take_samples
+from widthwise.slicing.finish.calibrate import NUM_SAMPLES, has_batch_norm, recalibrate
+from widthwise.slicing.finish.head import find_head
+from widthwise.slicing.finish.refit import refit_head
+from widthwise.slicing.own_class.own import build_own_class
 from widthwise.slicing.plain import Agreement, build_graph_module, lengthen
-from widthwise.slicing.program import Kept
-from widthwise.slicing.refit import refit_head
-from widthwise.slicing.runner import Corrections, Runner
+from widthwise.slicing.running.cut import format_of
+from widthwise.slicing.running.norms import divide_weights
+from widthwise.slicing.running.program import Kept
+from widthwise.slicing.running.runner import Corrections, Runner
 
 __all__ = ["Form", "copy_state", "extract_network"]
 

@@ -26,13 +26,13 @@ from widthwise.graph import (
 )
 from widthwise.graph.trace import in_mode
 from widthwise.groups import ALL, Groups, Selection, find_groups
-from widthwise.slicing.compiled import Compilation, CompiledGraphs
 from widthwise.slicing.context import plain_context
 from widthwise.slicing.placement import check_whole, find_addresses, find_placement, leave_inference, move_example
-from widthwise.slicing.program import Program
-from widthwise.slicing.rescale import Factor
-from widthwise.slicing.runner import Runner
-from widthwise.slicing.single import SingleSample
+from widthwise.slicing.running.compiled import Compilation, CompiledGraphs
+from widthwise.slicing.running.program import Program
+from widthwise.slicing.running.rescale import Factor
+from widthwise.slicing.running.runner import Runner
+from widthwise.slicing.running.single import SingleSample
 from widthwise.slicing.suspects import has_suspects
 
 __all__ = ["SlicedNetwork"]

@@ -47,7 +47,7 @@ class OctaveCorrection(nn.Module):
         return part * (1 + values).reshape([-1 if axis == self._axis else 1 for axis in range(part.dim())])
 
     def _find_shares(self, kept: Mapping[int, Any]) -> Tensor:
-        """Plain form: `widthwise.elastic.octave.share_octaves`."""
+        """Plain form: `widthwise.elastic.octaves.octave.share_octaves`."""
         octaves, inverse = cast("Tensor", self.octaves), cast("Tensor", self.inverse)
         each = [-torch.log2(inverse[i] * kept.get(key, size)) for i, (key, size) in enumerate(self._sizes.items())]
         octave = torch.stack(each).mean() if self._axis is not None else torch.stack(each).min()

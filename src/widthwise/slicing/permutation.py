@@ -12,7 +12,7 @@ from torch import Tensor
 
 from widthwise._shared import GroupError
 from widthwise.graph import Axes, Frozen, size_of
-from widthwise.slicing.cut import cut
+from widthwise.slicing.running.cut import cut
 from widthwise.slicing.units import Place, Units
 
 __all__ = ["permute"]

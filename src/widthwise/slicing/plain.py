@@ -10,9 +10,9 @@ from torch.utils import _pytree as pytree
 
 from widthwise.graph import Example, Nested, silence
 from widthwise.slicing.assembly import name_inputs, refuse_fewer, register, set_structure
-from widthwise.slicing.functions import use_functions
-from widthwise.slicing.program import Kept, Program
-from widthwise.slicing.protect import protect_by_torch
+from widthwise.slicing.running.functions import use_functions
+from widthwise.slicing.running.program import Kept, Program
+from widthwise.slicing.running.protect import protect_by_torch
 
 __all__ = ["Agreement", "build_graph_module", "lengthen", "same_outputs"]
 

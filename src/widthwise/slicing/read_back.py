@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from widthwise.graph import Example
-from widthwise.slicing.dtype import cast_inputs
+from widthwise.slicing.finish.dtype import cast_inputs
 from widthwise.slicing.formats import Plain, Reader
 
 __all__ = ["ReadBack", "count_samples", "cut_batch"]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from widthwise.graph import Atom, Axes, Frozen, Product, Term, size_of
-from widthwise.slicing.table import has_atoms
+from widthwise.slicing.running.table import has_atoms
 
 __all__ = ["count_symbolically", "cut_symbolically"]
 
@@ -15,7 +15,7 @@ Kept = Mapping[int, Any]
 
 
 def cut_symbolically(tensor: Tensor, axes: Axes, kept: Kept) -> Tensor:
-    """Plain form: `widthwise.slicing.cut.cut`, of units that are no numbers yet."""
+    """Plain form: `widthwise.slicing.running.cut.cut`, of units that are no numbers yet."""
     for axis, term in enumerate(axes):
         tensor = _cut_axis(tensor, axis, term, kept)
     return tensor

@@ -20,11 +20,11 @@ from widthwise.graph import (
 )
 from widthwise.graph import Sum as Segments
 from widthwise.groups import Group, Groups
-from widthwise.slicing.cut import cut
 from widthwise.slicing.declared import DeclaredNetwork
 from widthwise.slicing.network import SlicedNetwork
-from widthwise.slicing.program import Program
-from widthwise.slicing.table import has_atoms
+from widthwise.slicing.running.cut import cut
+from widthwise.slicing.running.program import Program
+from widthwise.slicing.running.table import has_atoms
 
 __all__ = [
     "Place",

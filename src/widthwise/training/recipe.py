@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from widthwise._shared import RecipeError, WidthError
 from widthwise.elastic import Distillation, Law, make_law
 from widthwise.elastic.compilation import MAX_GRAPHS
-from widthwise.elastic.distillation import Divergence
-from widthwise.elastic.law import Distribution, Reach, Rescale, Sharing
+from widthwise.elastic.laws.distillation import Divergence
+from widthwise.elastic.laws.law import Distribution, Reach, Rescale, Sharing
 from widthwise.training.overrides import apply_overrides, near_names
 from widthwise.training.precision import PrecisionName
 from widthwise.training.toml import format_toml

@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.networks import LAW
 from tests.slicing.formats.samples import make_plain
-from tests.slicing.test_config import Saved, make
+from tests.slicing.own_class.test_config import Saved, make
 from widthwise._shared import ExportError, WidthWarning
 from widthwise.elastic import Elastic, export
 from widthwise.slicing import read_facts

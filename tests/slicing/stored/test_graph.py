@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from tests.networks import make_model
 from widthwise import Elastic
 from widthwise._shared import ExportError
-from widthwise.elastic.traced import TracedEngine
+from widthwise.elastic.engines.traced import TracedEngine
 from widthwise.slicing import copy_state
 from widthwise.slicing.assembly import name_inputs
 from widthwise.slicing.stored import StoredGraph, write_graph

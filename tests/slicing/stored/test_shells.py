@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise.graph import Atom, Axes, Frozen, Product, Sum, Term, size_of
-from widthwise.slicing.cut import cut
+from widthwise.slicing.running.cut import cut
 from widthwise.slicing.stored.shells import axis_levels, count_by_level, pack, position_levels, unpack
 
 ATOMS = [Atom(0, 3), Atom(1, 4), Atom(2, 2)]

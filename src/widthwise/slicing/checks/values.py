@@ -24,8 +24,8 @@ from widthwise.graph import (
     overload_name,
     shape_of,
 )
-from widthwise.slicing.program import Program
-from widthwise.slicing.runner import Runner
+from widthwise.slicing.running.program import Program
+from widthwise.slicing.running.runner import Runner
 
 __all__ = [
     "FullRun",

@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 
 from widthwise._shared import ExportError
 from widthwise.graph import Example, silence
-from widthwise.slicing.dtype import FLOATING, DtypeName
+from widthwise.slicing.finish.dtype import FLOATING, DtypeName
 
 __all__ = [
     "FACTS", "Format", "Plain", "Reader", "export_program", "find_reason", "read_json_facts",

@@ -15,8 +15,8 @@ from torch.utils import _pytree as pytree
 
 from widthwise._shared import ExportError
 from widthwise.graph import Example, silence
-from widthwise.slicing.config import is_config
 from widthwise.slicing.formats.format import FACTS, Format, Plain, Reader, find_reason, read_json_facts, write_bytes
+from widthwise.slicing.own_class.config import is_config
 
 __all__ = ["HUGGING_FACE"]
 

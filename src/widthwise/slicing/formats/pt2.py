@@ -14,7 +14,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from widthwise.graph import Example, silence
-from widthwise.slicing.dtype import FLOATING, convert
+from widthwise.slicing.finish.dtype import FLOATING, convert
 from widthwise.slicing.formats.format import FACTS, Format, Plain, Reader, export_program, read_json_facts, write_saved
 
 __all__ = ["PT2"]

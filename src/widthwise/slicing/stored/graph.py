@@ -20,8 +20,8 @@ from torch.utils import _pytree as pytree
 from widthwise._shared import ExportError
 from widthwise.graph import Example, Formula, KeptSet, Term, count, find_protected_devices
 from widthwise.slicing.assembly import refuse_fewer, register, set_structure
-from widthwise.slicing.functions import use_functions
-from widthwise.slicing.program import Program
+from widthwise.slicing.running.functions import use_functions
+from widthwise.slicing.running.program import Program
 from widthwise.slicing.stored.terms import read_size, write_size
 from widthwise.slicing.stored.tree import read_tree, write_tree
 

@@ -1,0 +1,1 @@
+"""Files of one width and of all."""

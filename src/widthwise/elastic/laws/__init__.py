@@ -1,0 +1,1 @@
+"""Which widths training draws."""

@@ -1,0 +1,1 @@
+"""What each octave of width has of its own."""

@@ -1,0 +1,1 @@
+"""A traced network that runs at kept sets, on views of its own parameters."""
