@@ -86,9 +86,14 @@ class Loss(nn.Module):
         return self.model.loss((x, y), cross_entropy)
 
 
-def train_sandwich(model: Elastic, rank: int) -> list[Any]:
+def shard(model: nn.Module) -> nn.Module:
+    fully_shard(model)
+    return model
+
+
+def train_sandwich(model: Elastic, rank: int, wrap: Callable[[nn.Module], nn.Module]) -> list[Any]:
     """Take the steps; returns the widths, and the gradients and parameters, of each."""
-    outer = DistributedDataParallel(Loss(model))
+    outer = wrap(Loss(model))
     optimiser = torch.optim.SGD(outer.parameters(), lr=0.1)
     seen: list[Any] = []
     for step in range(len(SIZES)):
@@ -101,9 +106,9 @@ def train_sandwich(model: Elastic, rank: int) -> list[Any]:
     return seen
 
 
-def train_own(model: Elastic, rank: int) -> list[Any]:
+def train_own(model: Elastic, rank: int, wrap: Callable[[nn.Module], nn.Module]) -> list[Any]:
     """Take the steps; returns the widths, and the gradients and parameters of the whole model, of each."""
-    outer = DistributedDataParallel(model)
+    outer = wrap(model)
     optimiser = torch.optim.SGD(outer.parameters(), lr=0.1)
     seen: list[Any] = []
     for step in range(len(SIZES)):
@@ -111,7 +116,7 @@ def train_own(model: Elastic, rank: int) -> list[Any]:
         optimiser.zero_grad()
         cross_entropy(outer(x), y).backward()
         parameters = {name: whole(parameter) for name, parameter in model.named_parameters()}
-        grads = {name: whole(parameter.grad) for name, parameter in model.named_parameters()}
+        grads = {name: whole(each.grad) for name, each in model.named_parameters() if each.grad is not None}
         seen.append({"widths": model.last_widths, "parameters": parameters, "grads": grads})
         optimiser.step()
     return seen
@@ -132,8 +137,9 @@ def work(folder: Path, rank: int) -> None:
         model = make_model(rank, across_ranks=mode)
         found[f"ddp-{mode}"] = train(model, DistributedDataParallel(model), rank)
 
-    found["own"] = train_own(make_model(rank, law=OWN), rank)
-    found["sandwich"] = train_sandwich(make_model(rank, law=SANDWICH), rank)
+    for mode, wrap in (("ddp", DistributedDataParallel), ("fsdp", shard)):
+        found[f"{mode}-own"] = train_own(make_model(rank, law=OWN), rank, wrap)
+        found[f"{mode}-sandwich"] = train_sandwich(make_model(rank, law=SANDWICH), rank, wrap)
 
     model = make_model(rank)
     fully_shard(model)

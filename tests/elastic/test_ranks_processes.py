@@ -77,9 +77,12 @@ def test_averaged_gradients_are_those_of_one_process(ranks: list[dict[str, Any]]
         assert_same(found[mode]["steps"][step]["grads"], expected)
 
 
+@pytest.mark.parametrize("mode", ["ddp", "fsdp"])
 @pytest.mark.parametrize("step", range(len(SIZES)))
-def test_averaged_gradients_of_a_sandwich_are_those_of_one_process(ranks: list[dict[str, Any]], step: int) -> None:
-    seen = [found["sandwich"][step] for found in ranks]
+def test_averaged_gradients_of_a_sandwich_are_those_of_one_process(
+    ranks: list[dict[str, Any]], mode: str, step: int
+) -> None:
+    seen = [found[f"{mode}-sandwich"][step] for found in ranks]
     model = make_model(0)
     model.load_state_dict(seen[0]["parameters"])
     losses: list[Tensor] = []
@@ -98,26 +101,28 @@ def test_averaged_gradients_of_a_sandwich_are_those_of_one_process(ranks: list[d
     assert seen[0]["widths"][2:] != seen[1]["widths"][2:]
 
 
+@pytest.mark.parametrize("mode", ["ddp", "fsdp"])
 @pytest.mark.parametrize("step", range(len(SIZES)))
 def test_what_an_octave_has_of_its_own_gets_gradients_from_the_process_that_runs_it(
-    ranks: list[dict[str, Any]], step: int
+    ranks: list[dict[str, Any]], mode: str, step: int
 ) -> None:
+    every = [found[f"{mode}-own"][step] for found in ranks]
     model = make_model(0, law=OWN)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            parameter.copy_(ranks[0]["own"][step]["parameters"][name])
+            parameter.copy_(every[0]["parameters"][name])
     losses: list[Tensor] = []
-    for rank, found in enumerate(ranks):
+    for rank, found in enumerate(every):
         x, y = batch(step, rank)
-        (widths,) = found["own"][step]["widths"]
+        (widths,) = found["widths"]
         with model.at(widths):
             losses.append(cross_entropy(model(x), y))
     torch.stack(losses).mean().backward()
-    assert ranks[0]["own"][step]["widths"] != ranks[1]["own"][step]["widths"]
+    assert every[0]["widths"] != every[1]["widths"]
     for name, parameter in model.named_parameters():
         expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        for found in ranks:
-            assert_same(found["own"][step]["grads"][name], expected)
+        for found in every:
+            assert_same(found["grads"].get(name, torch.zeros_like(expected)), expected)
 
 
 @pytest.mark.parametrize("mode", ["ddp-spread", "fsdp"])
