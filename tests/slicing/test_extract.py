@@ -187,6 +187,22 @@ def test_tables_that_a_network_holds_or_makes_are_cut_as_data(widths: dict[str, 
     model.verify()
 
 
+def test_equal_numbers_that_stand_in_the_code_do_not_keep_a_network_from_its_own_class() -> None:
+    class Shifted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.head = nn.Linear(5, 8), nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(torch.relu(self.fc(x))) + x.new_tensor((2.0, 2.0, 2.0))
+
+    x = torch.randn(4, 5)
+    model = Elastic(Shifted(), (x,), law=LAW).eval()
+    small = model.extract(0.5)
+    assert isinstance(small, Shifted)
+    assert_same(small(x), model.extract(0.5, form="graph")(x))
+
+
 def test_constants_that_a_network_holds_go_along_in_its_own_class() -> None:
     class Held(nn.Module):
         def __init__(self) -> None:

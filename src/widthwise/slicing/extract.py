@@ -155,7 +155,9 @@ def _try_own_class(
     graph_module = _build_graph(net, runner, kept, state, example)
     originals = {target: tensor.detach().clone() for target, tensor in state.items()}
     try:
-        _wake_constants(state)
+        # Numbers that stand in the code itself are what they are, in the copy too.
+        literal = {entry.target for entry in runner.program.state if entry.is_constant}
+        _wake_uniform([tensor for target, tensor in state.items() if target not in literal])
         tried = example if runner.single.is_traced else lengthen(example, runner.input_batch_axes)
         agreement = Agreement(graph_module, tried, runner.input_batch_axes)
         return build_own_class(net, runner.program, kept, state, agreement.holds, divided) or (None, "")
@@ -166,10 +168,10 @@ def _try_own_class(
 
 
 @torch.no_grad()
-def _wake_constants(state: Mapping[str, Tensor]) -> None:
+def _wake_uniform(state: Iterable[Tensor]) -> None:
     """Disturb tensors that hold one value only (zero biases, unit gains): comparing networks would not see them."""
     generator = torch.Generator().manual_seed(0)
-    for tensor in state.values():
+    for tensor in state:
         if tensor.is_meta:
             continue
         if tensor.is_floating_point() and tensor.numel() > 1 and bool((tensor == tensor.flatten()[0]).all()):

@@ -16,6 +16,7 @@ from widthwise.zoo.data import (
     shuffle_windows,
 )
 from widthwise.zoo.models import (
+    LIIF,
     MLP,
     LSTMLanguageModel,
     PointNet,
@@ -28,6 +29,7 @@ from widthwise.zoo.models import (
 )
 
 __all__ = [
+    "LIIF",
     "MLP",
     "DataCard",
     "DataSplits",

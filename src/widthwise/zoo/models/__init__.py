@@ -1,5 +1,6 @@
 """Plain models: nothing elastic."""
 
+from widthwise.zoo.models.liif import LIIF, ImageEncoder, ImplicitDecoder
 from widthwise.zoo.models.lstm_lm import LSTMLanguageModel, LSTMState
 from widthwise.zoo.models.mlp import MLP, Activation
 from widthwise.zoo.models.pointnet import PointNet, PointTransform
@@ -10,8 +11,11 @@ from widthwise.zoo.models.transformer_lm import TransformerLanguageModel
 from widthwise.zoo.models.vit import Pooling, VisionTransformer
 
 __all__ = [
+    "LIIF",
     "MLP",
     "Activation",
+    "ImageEncoder",
+    "ImplicitDecoder",
     "LSTMLanguageModel",
     "LSTMState",
     "PointNet",
