@@ -20,7 +20,7 @@ _PAPER = ("training.learning_rate=8e-4", "training.schedule=constant")
 Row = Mapping[str, Sequence[str]]
 _OURS: Mapping[str, Row] = {
     "octaves": {"to 1/32": ("elastic.law=octaves",)},
-    "octaves, full more often": {"to 1/32": ("elastic.law=octaves", "elastic.p=0.95")},
+    "octaves, full more often": {"to 1/32": ("elastic.law=octaves", "elastic.p=0.96")},
     "octaves, weights": {"to 1/32": ("elastic.law=octaves", "elastic.octave_weights=true")},
     "octaves, no affine": {"to 1/32": ("elastic.law=octaves", "elastic.unit_affine=false")},
     "octaves alone": {"to 1/32": ("elastic.law=octaves", "elastic.between=0")},
