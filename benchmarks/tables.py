@@ -57,7 +57,8 @@ _PEERS = (
     "Costs: forward multiply-accumulates, those of BatchNorm's statistics at each width among them; what the widths of "
     "one step have in common is run, and counted, once. Each network trained alone has the best of two learning rates, "
     "by the validation split. `mrl` is trained to cut what the last layer reads and scored like all others. "
-    "`triangular` has a width for each sample, so that BatchNorm sees few samples of each. The learning rate is that of ours for all but `paper`, which has its own."
+    "`triangular` has a width for each sample, so that BatchNorm sees few samples of each. The learning rate is that "
+    "of ours for all but `paper`, which has its own."
 )
 _CONFIRMED = (
     "At equal multiply-accumulates from 1/32 on: ours (`octaves`, the default), `paper`, and the best of the others, "
