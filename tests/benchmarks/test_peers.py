@@ -65,6 +65,15 @@ def test_who_meets_the_goal_is_told(lost: float, met: str) -> None:
     assert f"Met by{':' if met != 'none' else ''} {met}." in draw_peers(make_record(lost=lost))
 
 
+@pytest.mark.parametrize(("cost", "met"), [(1.004, f": {DEFAULT}"), (1.03, " none")])
+def test_who_cost_more_than_one_training_has_not_met_the_goal(cost: float, met: str) -> None:
+    record = make_record(lost=0.0)
+    for cell in record.cells:
+        if "training_macs" in cell.result:
+            cell.result["training_macs"] = cost  # pyright: ignore[reportIndexIssue]
+    assert f"Met by{met}." in draw_peers(record)
+
+
 def test_who_is_ahead_of_ours_is_told_with_several_seeds() -> None:
     ahead = make_record(lost=0.0, seeds=(0, 1, 2))
     assert "Ours is nowhere behind by more than two standard errors." in draw_peers(ahead)
